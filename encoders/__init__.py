@@ -1,0 +1,1 @@
+"""Media to vectors: fetching, decoding, preprocessing and encoding of text, images, sounds and videos."""

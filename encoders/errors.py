@@ -1,0 +1,41 @@
+"""Errors of the encoders.
+
+EncodersError
+├── MediumError          one medium cannot be used; `reason` is one of REASONS
+├── DecoderCrash         a record ended a decoding process several times
+└── ArtifactError        a model or alignment file is missing, broken or of another version
+"""
+
+REASONS = (
+    "missing",
+    "refused",
+    "broken",
+    "empty",
+    "too_large",
+    "too_slow",
+    "unsupported",
+    "unknown_item",
+    "checksum",
+)
+"""Why a modality is masked, as written to packs and metrics."""
+
+
+class EncodersError(Exception):
+    """Root of the errors that `encoders` raises."""
+
+
+class MediumError(EncodersError):
+    """One medium cannot be used. `reason` is one of REASONS, `detail` says what was seen."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class DecoderCrash(EncodersError):
+    """Decoding a medium ended its process as often as the settings allow."""
+
+
+class ArtifactError(EncodersError):
+    """A model or alignment artifact cannot be loaded."""

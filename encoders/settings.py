@@ -1,0 +1,39 @@
+"""Settings of fetching and encoding, with the defaults that a laptop wants."""
+
+import msgspec
+
+
+class FetchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where media may come from, and what a fetch may cost."""
+
+    schemes: tuple[str, ...] = ("file", "https", "data")
+    file_roots: tuple[str, ...] = ()
+    """`file:` references outside these folders are refused; none allowed by default."""
+    hosts: tuple[str, ...] = ()
+    """Allowed host names (an entry `*.example.org` allows its sub-domains); empty means any public host."""
+    allow_private_addresses: bool = False
+    max_bytes: int = 64 * 1024 * 1024
+    timeout_seconds: float = 5.0
+    max_redirects: int = 3
+    concurrency: int = 16
+
+
+class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which encoders serve which modality, and how they batch."""
+
+    device: str = "auto"
+    threads: int = 1
+    text: str = "use-multilingual"
+    image: str = "efficientnet-lite0"
+    audio: str = "aisfx"
+    alignment: str = ""
+    """Folder of a fitted alignment artifact; empty means the built-in one, which needs no fitting."""
+    max_pixels: int = 64_000_000
+    max_video_frames: int = 8
+    max_video_seconds: float = 60.0
+    max_audio_seconds: float = 30.0
+    max_text_characters: int = 20_000
+    decode_timeout_seconds: float = 10.0
+    decode_workers: int = 1
+    batch_items: int = 64
+    cache_bytes: int = 2 * 1024 * 1024 * 1024

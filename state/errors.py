@@ -1,0 +1,18 @@
+"""Errors of the interest state.
+
+StateError
+├── CodecError      state bytes that no known codec version reads
+└── ModelError      a model artifact is missing, broken or does not fit the vectors
+"""
+
+
+class StateError(Exception):
+    """Root of the errors that `state` raises."""
+
+
+class CodecError(StateError):
+    """State bytes are of an unknown version or length."""
+
+
+class ModelError(StateError):
+    """A model artifact cannot be loaded or does not fit."""

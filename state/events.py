@@ -1,0 +1,77 @@
+"""What the state is folded from: rows of encoded events, in packs, as they lie in `interactions.encoded`."""
+
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+
+class Action(StrEnum):
+    """What a user did. The order of ACTIONS is the wire code of each; add at the end only."""
+
+    VIEW = "view"
+    CLICK = "click"
+    LIKE = "like"
+    UNLIKE = "unlike"
+    DISLIKE = "dislike"
+    SKIP = "skip"
+    SHARE = "share"
+    SAVE = "save"
+    PURCHASE = "purchase"
+    COMMENT = "comment"
+    SEARCH = "search"
+
+
+ACTIONS: tuple[Action, ...] = tuple(Action)
+
+
+class RowKind(IntEnum):
+    """An event, or a later correction of one (which has no raw offset and names the event's id)."""
+
+    EVENT = 0
+    AMEND = 1
+    RETRACT = 2
+
+
+class Row(msgspec.Struct, array_like=True, gc=False):
+    """One event with its media encoded. Everything that the fold needs; nothing else may influence it.
+
+    `vectors` maps a modality's code (0 text, 1 image, 2 audio, 3 video) to 128 little-endian float16
+    numbers, of unit length. `masked` maps it to the reason why there is none.
+    """
+
+    user_id: str
+    event_id: str
+    action: int
+    """Index into ACTIONS."""
+    time: int
+    """Event time, epoch milliseconds."""
+    offset: int
+    """Raw offset in `interactions`; -1 for a correction."""
+    broker_time: int
+    """Broker's time of the raw record, epoch milliseconds: where freshness is counted from."""
+    item_id: str | None = None
+    vectors: dict[int, bytes] = {}
+    masked: dict[int, str] = {}
+    topics: tuple[str, ...] = ()
+    """Tags and categories of the item, as they were when the event was encoded."""
+    value: float | None = None
+    dwell_seconds: float | None = None
+    watched_fraction: float | None = None
+    text: str | None = None
+    """Comment or search words."""
+    kind: int = 0
+    sequence: int = 0
+    """Of a correction: a higher one wins over a lower one for the same event."""
+    traceparent: str | None = None
+
+
+class Pack(msgspec.Struct, array_like=True):
+    """Consecutive rows of one raw partition: the raw range [first, end) is covered by this pack.
+
+    A pack of corrections has first = end = -1. Every raw offset is covered by exactly one pack, also
+    where no row survived (dead letters, markers).
+    """
+
+    first: int
+    end: int
+    rows: list[Row]

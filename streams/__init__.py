@@ -1,0 +1,1 @@
+"""Everything that touches Kafka: records, topics, the engine, the workers and the commands."""

@@ -1,0 +1,57 @@
+"""The exception tree of the product. Errors of `encoders` and `state` are converted at the boundary.
+
+PenchantError
+├── SettingsError        a setting is wrong: names the key and the mend
+├── BrokerError          the local broker cannot be fetched, started or stopped
+├── TopicError           a topic is missing or not as it must be
+├── RecordError          a record cannot be used: goes to `dead-letters`; `reason` is its error class
+├── EngineError          the engine cannot go on
+│   ├── OwnershipLost    another process owns the partition now
+│   ├── SourceTrimmed    records that were not read yet were cut by retention
+│   └── SourceRecreated  the source topic is not the one that the place belongs to
+└── InputError           a file or an argument given to a command is wrong
+"""
+
+
+class PenchantError(Exception):
+    """Root of all errors that a command shows as one line."""
+
+
+class SettingsError(PenchantError):
+    """A setting is wrong."""
+
+
+class BrokerError(PenchantError):
+    """The local broker cannot be fetched, started or stopped."""
+
+
+class TopicError(PenchantError):
+    """A topic is missing or not as it must be."""
+
+
+class RecordError(PenchantError):
+    """A record cannot be used. `reason` is a short word for metrics and headers, such as `not_json`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class EngineError(PenchantError):
+    """The engine cannot go on; the process ends and the replay finds its guards."""
+
+
+class OwnershipLost(EngineError):
+    """Another process owns the partition now."""
+
+
+class SourceTrimmed(EngineError):
+    """Records that were not read yet were cut by retention."""
+
+
+class SourceRecreated(EngineError):
+    """The source topic is not the one that the place belongs to."""
+
+
+class InputError(PenchantError):
+    """A file or an argument given to a command is wrong."""

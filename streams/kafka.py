@@ -1,0 +1,97 @@
+"""The only door to confluent-kafka: clients with the settings that the delivery contract needs."""
+
+import logging
+from collections.abc import Mapping
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+from streams.settings import KafkaSettings
+
+__all__ = [
+    "OFFSET_BEGINNING",
+    "OFFSET_END",
+    "OFFSET_INVALID",
+    "AdminClient",
+    "ConfigResource",
+    "Consumer",
+    "KafkaError",
+    "KafkaException",
+    "Message",
+    "NewTopic",
+    "OffsetSpec",
+    "Producer",
+    "ResourceType",
+    "TopicCollection",
+    "TopicPartition",
+    "admin_client",
+    "consumer",
+    "producer",
+]
+
+Config = Mapping[str, str | int | float | bool]
+
+_log = logging.getLogger(__name__)
+
+
+def _common(settings: KafkaSettings) -> dict[str, object]:
+    return {"bootstrap.servers": settings.bootstrap_servers, "logger": _log, **settings.client}
+
+
+def producer(
+    settings: KafkaSettings, transactional_id: str | None = None, overrides: Config = {}
+) -> Producer:
+    """An idempotent producer, transactional where an id is given (call `init_transactions` yourself)."""
+    config = {
+        **_common(settings),
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "linger.ms": 2,
+        "batch.size": 1_000_000,
+        "sticky.partitioning.linger.ms": 0,
+        "compression.type": settings.compression,
+        "queue.buffering.max.messages": 500_000,
+        "queue.buffering.max.kbytes": settings.producer_buffer_kbytes,
+        "delivery.timeout.ms": 30_000,
+    }
+    if transactional_id is not None:
+        config["transactional.id"] = transactional_id
+        config["transaction.timeout.ms"] = settings.transaction_timeout_ms
+        config["delivery.timeout.ms"] = settings.transaction_timeout_ms
+    return Producer({**config, **overrides})
+
+
+def consumer(settings: KafkaSettings, group: str, overrides: Config = {}) -> Consumer:
+    """A `read_committed` consumer that neither commits nor skips on its own."""
+    config = {
+        **_common(settings),
+        "group.id": group,
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": settings.session_timeout_ms,
+        "heartbeat.interval.ms": settings.session_timeout_ms // 3,
+        "max.poll.interval.ms": settings.max_poll_interval_ms,
+        "fetch.wait.max.ms": 50,
+        "queued.max.messages.kbytes": settings.consumer_buffer_kbytes,
+    }
+    return Consumer({**config, **overrides})
+
+
+def admin_client(settings: KafkaSettings) -> AdminClient:
+    """An admin client; keep the reference, for a collected client never answers its futures."""
+    return AdminClient(_common(settings))

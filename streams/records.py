@@ -1,0 +1,107 @@
+"""The public records, JSON in UTF-8. Unknown fields are ignored. The schemas in docs/ are made from these."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_ID_LENGTH = 512
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+Timestamp = int | float | str
+"""Epoch milliseconds, or RFC 3339 text."""
+ModalityName = Literal["text", "image", "audio", "video"]
+
+
+class MediaReference(msgspec.Struct, omit_defaults=True):
+    """One medium: exactly one of `uri`, `text` and `item_id`."""
+
+    modality: ModalityName | None = None
+    uri: str | None = None
+    text: str | None = None
+    item_id: Id | None = None
+    sha256: Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
+
+
+class Interaction(msgspec.Struct, omit_defaults=True):
+    """What a user did, on `interactions`, keyed by user_id. At least one of item_id, text and media."""
+
+    user_id: Id
+    action: str
+    timestamp: Timestamp
+    event_id: Id | None = None
+    item_id: Id | None = None
+    value: float | None = None
+    dwell_seconds: Annotated[float, Meta(ge=0)] | None = None
+    watched_fraction: Annotated[float, Meta(ge=0, le=1)] | None = None
+    text: str | None = None
+    media: list[MediaReference] = []
+    context: dict[str, Any] = {}
+
+
+class Item(msgspec.Struct, omit_defaults=True):
+    """Something to be liked and recommended, on `items`, keyed by item_id. A null value withdraws it."""
+
+    item_id: Id
+    title: str = ""
+    description: str = ""
+    tags: list[str] = []
+    categories: list[str] = []
+    media: list[MediaReference] = []
+    published_at: Timestamp | None = None
+    expires_at: Timestamp | None = None
+    available: bool = True
+    attributes: dict[str, str | float | bool | None] = {}
+
+
+class Head(msgspec.Struct):
+    """Interest at one time scale. `half_life_seconds` is null for the head that never forgets."""
+
+    half_life_seconds: float | None
+    weight: float
+    vector: list[float]
+
+
+class Interest(msgspec.Struct, omit_defaults=True):
+    """A user's interests, on `interests`, keyed by user_id. Upsert: the highest version holds."""
+
+    user_id: str
+    version: int
+    timestamp: int
+    model: str
+    vector: list[float]
+    heads: list[Head]
+    topics: dict[str, float]
+    modalities: dict[str, float]
+    event_count: int
+    caused_by: list[str]
+    as_of: dict[str, int]
+    """Raw partition to the raw offset up to which (exclusive) the interest is made."""
+
+
+class Reason(msgspec.Struct, omit_defaults=True):
+    """Why an item is recommended: an item of the user's own past, or topics that both share."""
+
+    item_id: str | None = None
+    topics: list[str] = []
+
+
+class RecommendedItem(msgspec.Struct, omit_defaults=True):
+    """One place of a slate. `source` is one of: interest, head, trending, popular."""
+
+    item_id: str
+    score: float
+    rank: int
+    source: str
+    reasons: list[Reason] = []
+
+
+class Recommendation(msgspec.Struct, omit_defaults=True):
+    """A user's slate, on `recommendations`, keyed by user_id. Upsert: the highest version holds."""
+
+    user_id: str
+    version: int
+    timestamp: int
+    model: str
+    items: list[RecommendedItem]
+    caused_by: list[str]
