@@ -1,0 +1,42 @@
+"""Every metric of the product, named once. Base units: seconds and bytes. Prefix `penchant_`."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["CONTENT_TYPE", "exposition"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FRESH = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+EVENTS = Counter("penchant_events_total", "Events by stage and outcome.", ["stage", "outcome"])
+DEAD_LETTERS = Counter("penchant_dead_letters_total", "Records set aside.", ["stage", "reason"])
+FRESHNESS = Histogram(
+    "penchant_freshness_seconds", "Broker time of an event to its published interest.", buckets=_FRESH
+)
+STAGE_SECONDS = Histogram("penchant_stage_seconds", "Time in a stage, per batch.", ["stage"], buckets=_FAST)
+BATCH_SIZE = Histogram("penchant_batch_size", "Records in a batch.", ["stage"], buckets=_SIZES)
+QUEUE_DEPTH = Gauge("penchant_queue_depth", "What waits in memory.", ["queue"])
+ENCODER_SECONDS = Histogram(
+    "penchant_encoder_seconds", "Time in an encoder, per batch.", ["modality"], buckets=_FAST
+)
+MASKED = Counter("penchant_masked_total", "Modalities masked.", ["modality", "reason"])
+CACHE = Counter("penchant_vector_cache_total", "Look-ups in the vector cache.", ["outcome"])
+FETCHES = Counter("penchant_fetches_total", "Fetched media by outcome.", ["scheme", "outcome"])
+CONSUMER_LAG = Gauge("penchant_consumer_lag", "Records not read yet.", ["topic", "partition"])
+COMMIT_TIME = Gauge("penchant_last_commit_timestamp_seconds", "When the last commit ended.", ["stage"])
+ROWS = Counter("penchant_rows_total", "Rows by what the fold did with them.", ["outcome"])
+HOLES = Counter("penchant_source_holes_total", "Holes in the source that were mended by seeking back.")
+CLAMPED = Counter("penchant_timestamps_clamped_total", "Timestamps in the future, clamped.")
+USERS = Gauge("penchant_users", "Users with a state here.", ["partition"])
+STATE_BYTES = Gauge("penchant_state_bytes", "Bytes of state on disk.", ["partition"])
+RECOVERY = Gauge("penchant_recovery_ratio", "Share of the changelog restored.", ["partition"])
+RESTORED = Counter("penchant_restored_records_total", "Changelog records restored.")
+CATALOGUE_ITEMS = Gauge("penchant_catalogue_items", "Items that can be recommended.")
+MODEL_INFO = Gauge("penchant_model_info", "The artifact that serves; always 1.", ["kind", "version"])
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)
