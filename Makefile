@@ -38,5 +38,8 @@ bench: $(READY)
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak --timeout 3600 tests/soak
 
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
 lock: $(READY)
-	$(BIN)/python -m streams.lock $(UNCHAINED)
+	$(BIN)/$(COMPILE) --extra dev pyproject.toml > requirements.tmp
+	printf '%s\n' $(UNCHAINED) | $(BIN)/$(COMPILE) --no-deps - >> requirements.tmp
+	mv requirements.tmp requirements.lock
