@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -15,7 +17,13 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, yet not in __all__
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from streams.settings import KafkaSettings
 
@@ -42,15 +50,17 @@ __all__ = [
 
 Config = Mapping[str, str | int | float | bool]
 
+_NOTHING: Config = MappingProxyType({})
+
 _log = logging.getLogger(__name__)
 
 
-def _common(settings: KafkaSettings) -> dict[str, object]:
+def _common(settings: KafkaSettings) -> dict[str, Any]:
     return {"bootstrap.servers": settings.bootstrap_servers, "logger": _log, **settings.client}
 
 
 def producer(
-    settings: KafkaSettings, transactional_id: str | None = None, overrides: Config = {}
+    settings: KafkaSettings, transactional_id: str | None = None, overrides: Config = _NOTHING
 ) -> Producer:
     """An idempotent producer, transactional where an id is given (call `init_transactions` yourself)."""
     config = {
@@ -73,7 +83,7 @@ def producer(
     return Producer({**config, **overrides})
 
 
-def consumer(settings: KafkaSettings, group: str, overrides: Config = {}) -> Consumer:
+def consumer(settings: KafkaSettings, group: str, overrides: Config = _NOTHING) -> Consumer:
     """A `read_committed` consumer that neither commits nor skips on its own."""
     config = {
         **_common(settings),
