@@ -52,6 +52,8 @@ class AppSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = "data"
     watchdog_seconds: float = 120.0
     """A worker that makes no step for so long ends its process, so that another takes over."""
+    drain_seconds: float = 25.0
+    """How long workers may take to end after SIGTERM; then the process ends all the same."""
 
 
 class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

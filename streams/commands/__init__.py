@@ -1,0 +1,1 @@
+"""The commands of `penchant`, each imported only when it is called."""

@@ -1,0 +1,15 @@
+"""`penchant run`: all workers in one process, for a laptop."""
+
+import click
+
+from streams.commands.encode import encode_worker
+from streams.commands.interests import interests_worker
+from streams.commands.serving import serve
+from streams.settings import Settings
+
+
+@click.command()
+@click.pass_obj
+def run(settings: Settings) -> None:
+    """Run the encode worker and the interests worker in this process, until SIGTERM or Ctrl-C."""
+    serve({"encode": encode_worker, "interests": interests_worker}, settings)

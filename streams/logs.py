@@ -1,0 +1,59 @@
+"""Logging of the commands: for people or as JSON lines, on standard error. Nothing is set up on import."""
+
+import logging
+import sys
+import time
+from typing import TextIO
+
+import msgspec
+
+from streams.settings import LogSettings
+
+TALKATIVE = ("faust", "mode", "aiokafka", "httpx", "httpcore", "transformers", "torch", "PIL", "urllib3")
+"""Loggers that say at info what is of no use to an operator, or what belongs to a user, such as URIs."""
+
+_HANDLER_NAME = "penchant"
+
+
+class HumanFormatter(logging.Formatter):
+    """`12:30:01.250 INFO    streams.encode.worker: what happened`, in local time."""
+
+    default_msec_format = "%s.%03d"
+    default_time_format = "%H:%M:%S"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, thread, message, and an error's stack."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, str] = {
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "thread": record.threadName or "",
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Set the root logger up, in place of what an earlier call set up. Only commands call this."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.set_name(_HANDLER_NAME)
+    handler.setFormatter(JsonFormatter() if settings.format == "json" else HumanFormatter())
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if each.get_name() == _HANDLER_NAME]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    quiet = logging.NOTSET if level <= logging.DEBUG else max(level, logging.WARNING)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(quiet)
