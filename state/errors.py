@@ -2,7 +2,8 @@
 
 StateError
 ├── CodecError      state bytes that no known codec version reads
-└── ModelError      a model artifact is missing, broken or does not fit the vectors
+├── ModelError      a model artifact is missing, broken or does not fit the vectors
+└── StoreError      a store's files cannot be used
 """
 
 
@@ -16,3 +17,7 @@ class CodecError(StateError):
 
 class ModelError(StateError):
     """A model artifact cannot be loaded or does not fit."""
+
+
+class StoreError(StateError):
+    """The files of a store cannot be opened, read or written."""

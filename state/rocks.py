@@ -1,0 +1,137 @@
+"""A store in RocksDB: the only file of `state` that knows rocksdict."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+from state.errors import StoreError
+
+_MEGABYTE = 1024 * 1024
+_SCAN_CHUNK = 1_000
+_LOCK_WAIT_SECONDS = 10.0
+_SIZES = ("rocksdb.live-sst-files-size", "rocksdb.size-all-mem-tables")
+
+_log = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+
+class RocksStore:
+    """A `Store` in the folder `path`.
+
+    No write is synced to the disk: the write-ahead log outlives the process, and what a power cut takes
+    comes back from the changelog, because values and the changelog's offset are written together.
+    """
+
+    def __init__(
+        self, path: Path, block_cache_mb: int = 32, lock_seconds: float = _LOCK_WAIT_SECONDS
+    ) -> None:
+        """Open or create. Damaged files are thrown away, for the changelog has it all.
+
+        Raises StoreError where the folder cannot be used, or another process has held it for `lock_seconds`.
+        """
+        self._path = path
+        self._block_cache_mb = block_cache_mb
+        self._db = self._open(lock_seconds)
+        self._closed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        return cast(bytes | None, self._guarded(lambda: self._db.get(key)))
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if not keys:
+            return []
+        return cast(list[bytes | None], self._guarded(lambda: self._db.get(list(keys))))
+
+    def write(self, changes: Mapping[bytes, bytes | None]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for key, value in changes.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        self._guarded(lambda: self._db.write(batch))
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        start: bytes | None = prefix
+        while start is not None:
+            # No iterator lives between two chunks, since an open one would keep the files locked.
+            chunk, start = self._chunk(start, prefix)
+            yield from chunk
+
+    def size(self) -> int:
+        return sum(int(self._db.property_int_value(name) or 0) for name in _SIZES)
+
+    def clear(self) -> None:
+        self.close()
+        shutil.rmtree(self._path, ignore_errors=True)
+        self._db = self._open(0.0)
+        self._closed = False
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._db.close()
+
+    def _chunk(self, start: bytes, prefix: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        cursor = self._guarded(self._db.iter)
+        cursor.seek(start)
+        found: list[tuple[bytes, bytes]] = []
+        while cursor.valid():
+            key = cursor.key()
+            if not key.startswith(prefix):
+                return found, None
+            if len(found) == _SCAN_CHUNK:
+                return found, key
+            found.append((key, cursor.value()))
+            cursor.next()
+        self._guarded(cursor.status)
+        return found, None
+
+    def _open(self, lock_seconds: float) -> Rdict:
+        self._path.mkdir(parents=True, exist_ok=True)
+        give_up = time.monotonic() + lock_seconds
+        while True:
+            try:
+                return Rdict(str(self._path), self._options())
+            except Exception as error:  # rocksdict raises bare Exception for everything
+                self._mend(error, give_up)
+
+    def _mend(self, error: Exception, give_up: float) -> None:
+        """Return where opening once more may help; raise StoreError where it will not."""
+        text = str(error)
+        if text.startswith("Corruption"):
+            _log.warning("%s is damaged and will be rebuilt from the changelog: %s", self._path, text)
+            shutil.rmtree(self._path)
+            self._path.mkdir(parents=True)
+        elif "lock" not in text.lower():
+            raise StoreError(f"{self._path} cannot be opened: {text}") from error
+        elif time.monotonic() > give_up:
+            raise StoreError(
+                f"{self._path} is held by another process; give every worker its own app.data folder"
+            ) from error
+        else:
+            time.sleep(0.05)
+
+    def _options(self) -> Options:
+        table = BlockBasedOptions()
+        table.set_block_cache(Cache(self._block_cache_mb * _MEGABYTE))
+        table.set_bloom_filter(10, False)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(table)
+        options.set_write_buffer_size(16 * _MEGABYTE)
+        options.set_max_total_wal_size(64 * _MEGABYTE)
+        options.set_keep_log_file_num(2)
+        return options
+
+    def _guarded(self, action: Callable[[], ResultT]) -> ResultT:
+        try:
+            return action()
+        except Exception as error:  # rocksdict raises bare Exception for everything
+            raise StoreError(f"{self._path}: {error}") from error
