@@ -1,1 +1,1 @@
-"""The commands of `penchant`, each imported only when it is called."""
+"""The commands of `penchant`, one file a group."""

@@ -1,0 +1,164 @@
+"""One broker of a local cluster: a Java process with its folder."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+
+from streams.broker.java import Leash, java_command, run_java, spawn
+from streams.broker.ports import is_free
+from streams.broker.properties import HOST, LOG4J, ClusterOptions, Ports, broker_properties
+from streams.broker.readiness import wait_ready
+from streams.broker.running import PidFile, send_signal, wait_until
+from streams.errors import BrokerError
+
+KILL_SECONDS = 10.0
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A broker's place in its cluster: its 1-based id and everyone's ports."""
+
+    node: int
+    ports: tuple[Ports, ...]
+    cluster_id: str
+
+    @property
+    def port(self) -> int:
+        """Where clients connect."""
+        return self.ports[self.node - 1].client
+
+
+class LocalBroker:
+    """One broker. It outlives neither `stop` nor, where leashed, the process that started it."""
+
+    def __init__(self, folder: Path, place: Place, jars: list[Path], options: ClusterOptions) -> None:
+        self.place = place
+        self.folder = folder.resolve()
+        self.log = self.folder / "server.log"
+        self._jars = jars
+        self._options = options
+        self._properties = self.folder / "server.properties"
+        self._pid_file = PidFile(self.folder / "pid", str(self._properties))
+        self._child: subprocess.Popen[bytes] | None = None
+        self._leash: Leash | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`host:port` of this broker alone."""
+        return f"{HOST}:{self.place.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id where it runs (a paused process runs)."""
+        if self._child is not None:
+            return self._child.pid if self._child.poll() is None else None
+        return self._pid_file.read()
+
+    def launch(self) -> None:
+        """Start the process, unless it runs, and return at once. Raises BrokerError."""
+        if self.pid is not None:
+            return
+        self._check_ports()
+        self._prepare()
+        options = [
+            f"-Xmx{self._options.heap}",
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+            *JVM_OPTIONS,
+        ]
+        command = java_command(["kafka.Kafka", str(self._properties)], self._jars, options)
+        self._child = spawn(command, self.log)
+        self._pid_file.write(self._child.pid)
+        if self._options.leashed:
+            self._leash = Leash(self._child.pid)
+
+    def wait_ready(self) -> None:
+        """Wait until it answers and sees the whole cluster. Raises BrokerError, with what its log says."""
+        started = time.monotonic()
+        seconds = self._options.start_seconds
+        if not wait_ready(self.place.port, len(self.place.ports), seconds, lambda: self.pid is not None):
+            state = "is not ready" if self.pid is not None else "ended"
+            waited = time.monotonic() - started
+            raise BrokerError(
+                f"the broker on port {self.place.port} {state} after {waited:.0f} s: "
+                f"{self._last_words()}; its log is {self.log}"
+            )
+
+    def start(self) -> None:
+        """Launch and wait until it is ready."""
+        self.launch()
+        self.wait_ready()
+
+    def stop(self) -> bool:
+        """Clean end: SIGTERM, a bounded wait, then SIGKILL. True where SIGTERM was enough."""
+        self.terminate()
+        return self.wait_ended()
+
+    def terminate(self) -> None:
+        """Ask it to end, and return at once."""
+        self.resume()
+        self._signal(signal.SIGTERM)
+
+    def wait_ended(self) -> bool:
+        """Wait for the end that was asked for, then force it. True where no force was needed."""
+        clean = wait_until(lambda: self.pid is None, self._options.stop_seconds)
+        self.kill()
+        return clean
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._signal(signal.SIGKILL)
+        if not wait_until(lambda: self.pid is None, KILL_SECONDS):
+            raise BrokerError(f"process {self.pid} does not end; end it by hand")
+        if self._leash is not None:
+            self._leash.release()
+        self._leash = None
+        self._child = None
+        self._pid_file.remove()
+
+    def pause(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def restart_same_port(self) -> None:
+        """Stop where it runs, then start on the same ports and data."""
+        self.stop()
+        self.start()
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = self.pid
+        if pid is not None:
+            send_signal(pid, number)
+
+    def _check_ports(self) -> None:
+        own = self.place.ports[self.place.node - 1]
+        for port in (own.client, own.controller):
+            if not is_free(port):
+                raise BrokerError(f"port {port} is taken by another program; end it, or name another --port")
+
+    def _prepare(self) -> None:
+        data = self.folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        text = broker_properties(self.place.node, self.place.ports, data, self._options.properties)
+        self._properties.write_text(text, encoding="latin-1", errors="backslashreplace")
+        (self.folder / "log4j2.properties").write_text(LOG4J, encoding="ascii")
+        if not (data / "meta.properties").exists():
+            arguments = ["format", "--ignore-formatted", "-t", self.place.cluster_id]
+            tool = ["kafka.tools.StorageTool", *arguments, "-c", str(self._properties)]
+            run_java(java_command(tool, self._jars, JVM_OPTIONS))
+
+    def _last_words(self) -> str:
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return "no log"
+        telling = [line for line in lines[-400:] if " ERROR " in line or "FATAL" in line]
+        return (telling or lines or ["an empty log"])[-1].strip()
+
+
+JVM_OPTIONS: list[str] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]

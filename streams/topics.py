@@ -1,0 +1,225 @@
+"""The topics: which there are, how they must be, making them and checking them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Literal, TypeVar
+
+import msgspec
+
+from streams.errors import TopicError
+from streams.kafka import (
+    AdminClient,
+    ConfigResource,
+    KafkaError,
+    KafkaException,
+    NewTopic,
+    ResourceType,
+    TopicCollection,
+    admin_client,
+)
+from streams.settings import Settings
+
+CALL_SECONDS = 30.0
+LEADER_SECONDS = 30.0
+POLL_SECONDS = 0.05
+
+CleanUp = Literal["delete", "compact"]
+Answer = TypeVar("Answer")
+
+
+class TopicPlan(msgspec.Struct, frozen=True):
+    """How one topic must be. `source` is the topic whose partitions it must match."""
+
+    name: str
+    cleanup: CleanUp
+    source: str | None = None
+    changelog: bool = False
+
+
+def user_state_changelog(settings: Settings) -> str:
+    """Name of the changelog of the users' states."""
+    return f"penchant-{settings.app.name}-user-state-changelog"
+
+
+def item_signals_changelog(settings: Settings) -> str:
+    """Name of the changelog of the items' counts."""
+    return f"penchant-{settings.app.name}-item-signals-changelog"
+
+
+def plan_topics(settings: Settings) -> list[TopicPlan]:
+    """All topics of this deployment, sources before those that follow them."""
+    names = settings.topics
+    return [
+        TopicPlan(names.interactions, "delete"),
+        TopicPlan(names.items, "compact"),
+        TopicPlan(names.interactions_encoded, "delete", source=names.interactions),
+        TopicPlan(names.items_encoded, "compact"),
+        TopicPlan(names.interests, "compact"),
+        TopicPlan(names.recommendations, "compact"),
+        TopicPlan(names.dead_letters, "delete"),
+        TopicPlan(names.item_deltas, "delete"),
+        TopicPlan(names.item_signals, "compact"),
+        TopicPlan(
+            user_state_changelog(settings), "compact", source=names.interactions_encoded, changelog=True
+        ),
+        TopicPlan(item_signals_changelog(settings), "compact", source=names.item_deltas, changelog=True),
+    ]
+
+
+def topic_config(plan: TopicPlan, settings: Settings) -> dict[str, str]:
+    """Kafka's settings of the topic."""
+    if plan.cleanup == "delete":
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(int(settings.topics.retention_hours * 3_600_000)),
+        }
+    config = {"cleanup.policy": "compact"}
+    if plan.changelog:
+        # Small segments and an early cleaner keep a recovery close to one record a key. A deletion stays
+        # readable for a day, so that a store that was away for less still learns of it.
+        config |= {
+            "segment.bytes": str(64 * 1024 * 1024),
+            "segment.ms": str(3_600_000),
+            "min.cleanable.dirty.ratio": "0.2",
+            "delete.retention.ms": str(86_400_000),
+        }
+    return config
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Create what is missing and wait until it has leaders. Returns the names of the new topics.
+
+    A topic that follows a source takes the partition count that the source has. Existing topics stay as
+    they are: `check_topics` tells what is wrong with them. Raises TopicError.
+    """
+    admin = admin_client(settings.kafka)
+    plans = plan_topics(settings)
+    partitions = partition_counts(admin, [plan.name for plan in plans])
+    fresh: list[NewTopic] = []
+    for plan in plans:
+        if plan.name in partitions:
+            continue
+        partitions[plan.name] = partitions[plan.source] if plan.source else settings.topics.partitions
+        config = topic_config(plan, settings)
+        replication = settings.topics.replication
+        fresh.append(NewTopic(plan.name, partitions[plan.name], replication, config=config))
+    created = _create(admin, fresh)
+    _wait_for_leaders(admin, [plan.name for plan in plans])
+    return created
+
+
+def check_topics(settings: Settings) -> list[str]:
+    """What is wrong with the topics, each problem with its mend in one line; empty where all is well.
+
+    Raises TopicError where the cluster does not answer.
+    """
+    admin = admin_client(settings.kafka)
+    plans = plan_topics(settings)
+    partitions = partition_counts(admin, [plan.name for plan in plans])
+    policies = {
+        plan.name: topic_values(admin, plan.name)["cleanup.policy"]
+        for plan in plans
+        if plan.name in partitions
+    }
+    return [problem for plan in plans for problem in _problems(plan, partitions, policies)]
+
+
+def partition_counts(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
+    """Partition counts of those of the topics that exist. Raises TopicError."""
+    described = admin.describe_topics(TopicCollection(list(names)), request_timeout=CALL_SECONDS)
+    counts: dict[str, int] = {}
+    for name, future in described.items():
+        try:
+            counts[name] = len(_answer(future, name).partitions)
+        except UnknownTopic:
+            continue
+    return counts
+
+
+def topic_id(admin: AdminClient, name: str) -> str:
+    """The id that the cluster gave the topic; a topic deleted and created again has another.
+
+    Raises TopicError where there is no such topic.
+    """
+    described = admin.describe_topics(TopicCollection([name]), request_timeout=CALL_SECONDS)
+    return str(_answer(described[name], name).topic_id)
+
+
+def topic_values(admin: AdminClient, name: str) -> dict[str, str]:
+    """All settings of the topic in force, defaults among them. Raises TopicError."""
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    described = admin.describe_configs([resource], request_timeout=CALL_SECONDS)
+    return {key: entry.value for key, entry in _answer(described[resource], name).items()}
+
+
+class UnknownTopic(TopicError):
+    """There is no such topic."""
+
+
+def _answer(future: "Future[Answer]", name: str) -> Answer:
+    """Wait for Kafka's answer about the topic, with its errors in this product's words."""
+    try:
+        return future.result(CALL_SECONDS + 5)
+    except FutureTimeout:
+        raise TopicError(f"{name}: Kafka does not answer; check kafka.bootstrap_servers") from None
+    except KafkaException as exception:
+        error = exception.args[0]
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise UnknownTopic(f"{name}: missing; `penchant topics create` makes it") from exception
+        raise TopicError(
+            f"{name}: {error.str()}; check kafka.bootstrap_servers and its rights"
+        ) from exception
+
+
+def _create(admin: AdminClient, fresh: list[NewTopic]) -> list[str]:
+    if not fresh:
+        return []
+    created: list[str] = []
+    for name, future in admin.create_topics(fresh, request_timeout=CALL_SECONDS).items():
+        try:
+            future.result(CALL_SECONDS + 5)
+        except KafkaException as exception:
+            # Another process that creates the same topics at this moment is no harm.
+            if exception.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue
+            raise TopicError(f"{name}: cannot be created: {exception.args[0].str()}") from exception
+        created.append(name)
+    return created
+
+
+def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
+    deadline = time.monotonic() + LEADER_SECONDS
+    while leaderless := _leaderless(admin, names):
+        if time.monotonic() > deadline:
+            raise TopicError(f"{', '.join(leaderless)}: no leader; check the brokers")
+        time.sleep(POLL_SECONDS)
+
+
+def _leaderless(admin: AdminClient, names: list[str]) -> list[str]:
+    known = admin.list_topics(timeout=CALL_SECONDS).topics
+    return [
+        name
+        for name in names
+        if name not in known or any(partition.leader < 0 for partition in known[name].partitions.values())
+    ]
+
+
+def _problems(plan: TopicPlan, partitions: Mapping[str, int], policies: Mapping[str, str]) -> list[str]:
+    if plan.name not in partitions:
+        return [f"{plan.name}: missing; `penchant topics create` makes it"]
+    found: list[str] = []
+    if plan.source is not None and partitions[plan.name] != partitions.get(
+        plan.source, partitions[plan.name]
+    ):
+        found.append(
+            f"{plan.name}: has {partitions[plan.name]} partitions, but {plan.source}, which it follows "
+            f"partition by partition, has {partitions[plan.source]}; give both the same number"
+        )
+    if policies[plan.name] != plan.cleanup:
+        found.append(
+            f"{plan.name}: cleanup.policy is {policies[plan.name]}, must be {plan.cleanup}; "
+            "alter the topic's configuration"
+        )
+    return found
