@@ -1,0 +1,143 @@
+"""The demonstration from the first jar to the closing report."""
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.live import Live
+
+from encoders.settings import FetchSettings
+from streams import kafka
+from streams.broker.cluster import LocalCluster
+from streams.broker.jars import cache_folder
+from streams.broker.ports import free_ports
+from streams.demo.catalogue import sample_items
+from streams.demo.judge import Judge
+from streams.demo.observer import Observer
+from streams.demo.play import Play, Script
+from streams.demo.report import Course, Report, make_report, show_report
+from streams.demo.stage import WorkerProcess, workers
+from streams.demo.table import live_table
+from streams.demo.viewers import Shelf, Viewer, make_viewers
+from streams.errors import PenchantError
+from streams.records import Item
+from streams.settings import AppSettings, KafkaSettings, Settings, TopicSettings
+from streams.topics import create_topics
+
+_LOAD_SECONDS = 120
+_REFRESH_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Where the demo keeps its files (wiped at the start), and what the viewers do."""
+
+    folder: Path
+    script: Script
+
+
+def run_demo(options: DemoOptions, console: Console) -> Report:
+    """Run it all, print the report, and return it. Raises PenchantError with what went wrong."""
+    shutil.rmtree(options.folder, ignore_errors=True)
+    options.folder.mkdir(parents=True)
+    console.print("Preparing the sample catalogue: pictures, titles, sounds and clips ...")
+    items, media_folder = sample_items(cache_folder() / "sample")
+    console.print(f"{len(items)} items. Starting Apache Kafka on this machine ...")
+    with LocalCluster(options.folder / "broker") as cluster:
+        settings = _settings(options, cluster.bootstrap_servers, media_folder)
+        create_topics(settings)
+        console.print(f"Kafka is up at {cluster.bootstrap_servers}. Starting the workers ...")
+        ports = dict(zip(("encode", "interests"), free_ports(2), strict=True))
+        with workers(settings, options.folder, ports) as started:
+            load_items(items, settings, started, console)
+            return _perform(options.script, items, settings, console)
+
+
+def _settings(options: DemoOptions, servers: str, media_folder: Path) -> Settings:
+    return Settings(
+        app=AppSettings(name="penchant-demo", data=str(options.folder / "data")),
+        kafka=KafkaSettings(bootstrap_servers=servers),
+        topics=TopicSettings(partitions=4),
+        fetch=FetchSettings(file_roots=(str(media_folder),)),
+    )
+
+
+def load_items(
+    items: Sequence[Item], settings: Settings, started: Sequence[WorkerProcess], console: Console
+) -> None:
+    """Produce the items, and wait until each is encoded."""
+    producer = kafka.producer(settings.kafka)
+    for item in items:
+        producer.produce(settings.topics.items, msgspec.json.encode(item), item.item_id)
+    producer.flush(30)
+    begun = time.monotonic()
+    reader = kafka.consumer(settings.kafka, "penchant-demo-load")
+    topic = settings.topics.items_encoded
+    reader.assign(
+        [
+            kafka.TopicPartition(topic, partition, kafka.OFFSET_BEGINNING)
+            for partition in range(settings.topics.partitions)
+        ]
+    )
+    missing = {item.item_id.encode() for item in items}
+    try:
+        with console.status("Encoding ...") as status:
+            while missing:
+                if time.monotonic() - begun > _LOAD_SECONDS:
+                    raise PenchantError(f"{len(missing)} items are not encoded after {_LOAD_SECONDS} s")
+                for worker in started:
+                    worker.check()
+                missing -= {message.key() for message in reader.consume(500, 0.2) if not message.error()}
+                status.update(f"Encoding: {len(items) - len(missing)} of {len(items)} items")
+    finally:
+        reader.close()
+    console.print(f"{len(items)} items encoded in {time.monotonic() - begun:.0f} s.")
+
+
+def _perform(script: Script, items: Sequence[Item], settings: Settings, console: Console) -> Report:
+    shelf = Shelf(items)
+    judge = Judge(shelf, settings.recommend.top_k)
+    viewers = make_viewers(shelf, script.viewers, script.seed)
+    observer = Observer(settings)
+    observer.start()
+    try:
+        _play(Play(settings, observer, judge), viewers, script, observer, console)
+    finally:
+        observer.stop()
+    if observer.failure is not None:
+        raise PenchantError(f"reading the outputs failed: {observer.failure}")
+    modalities: Counter[str] = Counter(media.modality or "unknown" for item in items for media in item.media)
+    modalities["title"] = sum(bool(item.title) for item in items)
+    course = Course(script.change_after, script.events_each)
+    report = make_report(judge, course, observer.sight.freshness, dict(modalities), len(viewers))
+    if not report.slates:
+        raise PenchantError("no slate came out; see the logs beside the demo's data")
+    show_report(report, console)
+    return report
+
+
+def _play(play: Play, viewers: list[Viewer], script: Script, observer: Observer, console: Console) -> None:
+    total = script.viewers * script.events_each
+    console.print(
+        f"{script.viewers} simulated viewers send {total} events at {script.rate:.0f} a second; "
+        f"after {script.change_after} events each, one of a viewer's two tastes changes."
+    )
+    shelf = viewers[0].shelf
+    drawn = 0.0
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+
+        def tick(number: int) -> None:
+            nonlocal drawn
+            if observer.failure is not None:
+                raise PenchantError(f"reading the outputs failed: {observer.failure}")
+            if (console.is_terminal and time.monotonic() - drawn > _REFRESH_SECONDS) or number == total:
+                drawn = time.monotonic()
+                title = f"event {number} of {total}"
+                live.update(live_table(viewers, observer.sight, shelf, title), refresh=True)
+
+        play.run(viewers, script, tick)
