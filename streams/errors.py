@@ -7,6 +7,7 @@ PenchantError
 ├── RecordError          a record cannot be used: goes to `dead-letters`; `reason` is its error class
 ├── EngineError          the engine cannot go on
 │   ├── OwnershipLost    another process owns the partition now
+│   ├── CommitFailed     a transaction failed, or nobody knows how it ended
 │   ├── SourceTrimmed    records that were not read yet were cut by retention
 │   └── SourceRecreated  the source topic is not the one that the place belongs to
 └── InputError           a file or an argument given to a command is wrong
@@ -43,6 +44,10 @@ class EngineError(PenchantError):
 
 class OwnershipLost(EngineError):
     """Another process owns the partition now."""
+
+
+class CommitFailed(EngineError):
+    """A transaction failed, or its end is unknown: the partition must be opened anew."""
 
 
 class SourceTrimmed(EngineError):

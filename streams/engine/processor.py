@@ -55,6 +55,8 @@ class Effects:
     puts: dict[bytes, bytes | None] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    broker_times: list[int] = field(default_factory=list)
+    """Epoch milliseconds of the raw records that these outputs show: freshness is counted from them."""
 
 
 class Processor(Protocol[RowT]):

@@ -1,0 +1,68 @@
+"""The engine's seam to the log: one partition's changelog and outputs, written in transactions."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streams.engine.processor import Output
+
+Changes = Mapping[bytes, bytes | None]
+Cancelled = Callable[[], bool]
+"""Asked between steps of something long: whether to give up."""
+
+
+class OpeningCancelled(Exception):
+    """An opening was given up because it was asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the broker says of a partition's topics, once the partition is fenced."""
+
+    source_topic: bytes
+    """Id of the source topic."""
+    source_start: int
+    """Lowest offset that the source still has."""
+    changelog_topic: bytes
+    changelog_end: int
+    """Offset behind the last record or marker. Nothing comes after it before we write."""
+    delete_retention_ms: int
+    """How long a null of the changelog is kept for those who have not seen it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Records of the changelog, the last one of each key, and the offset behind them."""
+
+    changes: Changes
+    records: int
+    end: int
+
+
+class Journal(Protocol):
+    """One owner at a time: fencing ends the transactions of the owner before.
+
+    `produce` and `commit` raise OwnershipLost where another owner has fenced this one, and CommitFailed where
+    the transaction failed or its result is unknown. Either way the journal is of no more use: close it, and
+    open the partition anew from what the log says.
+    """
+
+    def fence(self, cancelled: Cancelled) -> Facts:
+        """Become the owner. Afterwards nothing of an earlier owner is open or can still come."""
+        ...
+
+    def replay(self, start: int, end: int, cancelled: Cancelled) -> Iterator[Chunk]:
+        """Committed records of the changelog in [start, end), oldest first."""
+        ...
+
+    def produce(self, outputs: Sequence[Output], changes: Changes) -> None:
+        """Begin a transaction and hand everything over."""
+        ...
+
+    def commit(self) -> int:
+        """End the transaction. Returns the offset behind its last record in the changelog."""
+        ...
+
+    def close(self) -> None:
+        """Let go. What is in flight is aborted."""
+        ...
