@@ -58,7 +58,7 @@ def _samples(path: Path, seconds: float) -> NDArray[np.float32]:
 
 
 def _encode_sound(track: av.AudioStream, samples: NDArray[np.float32]) -> "list[av.Packet[av.AudioStream]]":
-    packets: "list[av.Packet[av.AudioStream]]" = []
+    packets: list[av.Packet[av.AudioStream]] = []
     for start in range(0, len(samples), 1024):
         frame = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], format="fltp", layout="mono")
         frame.sample_rate = SOUND_RATE
