@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 from rocksdict import (
     BlockBasedOptions,
@@ -37,7 +38,8 @@ class VectorCache:
 
     RocksDB compacts first in, first out: once the tables reach `max_bytes` (less the write-ahead log and
     some bookkeeping), the oldest table is dropped. One process at a time may hold the folder, any of its
-    threads may read and write. Raises ArtifactError when another process holds the folder or it cannot be made.
+    threads may read and write. Raises ArtifactError when another process holds the folder, or it cannot be
+    made.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -51,7 +53,8 @@ class VectorCache:
         except Exception as error:
             if _is_held(error):
                 raise ArtifactError(
-                    f"the vector cache {path} is in use by another process; give each encode worker its own folder"
+                    f"the vector cache {path} is in use by another process; "
+                    "give each encode worker its own folder"
                 ) from error
             if isinstance(error, OSError):
                 raise ArtifactError(f"the vector cache {path} cannot be made: {error}") from error
@@ -65,11 +68,10 @@ class VectorCache:
             if self._store is None:
                 return [None] * len(keys)
             try:
-                found: list[bytes | None] = self._store.get(list(keys))
+                return cast(list[bytes | None], self._store.get(list(keys)))
             except Exception as error:
                 self._start_anew(error)
                 return [None] * len(keys)
-            return found
 
     def put_many(self, values: Mapping[bytes, bytes]) -> None:
         """Keeps the values; those that a crash of the machine loses are encoded again."""

@@ -1,5 +1,6 @@
 """Tells the modality of a medium from its first bytes, and from its name where those are silent."""
 
+import re
 import struct
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
@@ -21,10 +22,12 @@ IMAGE_MAGIC = (
 AUDIO_MAGIC = (b"fLaC", b"ID3", b"#!AMR", b".snd", b"caff", b"wvpk")
 VIDEO_MAGIC = (b"FLV\x01", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")
 
-RIFF_FORMS = {
+FORMS = {
     b"WAVE": Modality.AUDIO,
     b"AVI ": Modality.VIDEO,
     b"WEBP": Modality.IMAGE,
+    b"AIFF": Modality.AUDIO,
+    b"AIFC": Modality.AUDIO,
 }
 MP4_BRANDS = {
     b"avif": Modality.IMAGE,
@@ -36,6 +39,7 @@ MP4_BRANDS = {
 UNREADABLE_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 ASF_MAGIC = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_VIDEO_STREAM = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")
+BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 EBML_MAGIC = b"\x1aE\xdf\xa3"
 
 SUFFIXES = {
@@ -55,16 +59,14 @@ def sniff(content: bytes, name: str = "") -> Modality | None:
     head = content[:HEAD_BYTES]
     if not head:
         return _by_name(name)
-    found = _by_container(head) or _by_magic(head)
+    if _is_wide_text(head):
+        return Modality.TEXT
+    found = _by_box(head) or _by_tracks(head) or _by_magic(head)
     if found is not None:
         return found
-    if any(head[4:8] == b"ftyp" and head[8:12] == brand for brand in UNREADABLE_BRANDS):
-        return None
     if _is_mpeg_audio(head):
         return Modality.AUDIO
-    if _is_text(head):
-        return Modality.TEXT
-    return _by_name(name)
+    return Modality.TEXT if _is_text(head) else _by_name(name)
 
 
 def _by_magic(head: bytes) -> Modality | None:
@@ -79,15 +81,17 @@ def _by_magic(head: bytes) -> Modality | None:
     return None
 
 
-def _by_container(head: bytes) -> Modality | None:
-    if head.startswith((b"RIFF", b"RF64")):
-        return RIFF_FORMS.get(head[8:12])
-    if head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC"):
-        return Modality.AUDIO
-    if head[4:8] == b"ftyp" and head[8:12] not in UNREADABLE_BRANDS:
-        return MP4_BRANDS.get(head[8:12], Modality.VIDEO)
-    if head[4:8] in (b"moov", b"mdat", b"wide"):
-        return Modality.VIDEO
+def _by_box(head: bytes) -> Modality | None:
+    kind, brand = head[4:8], head[8:12]
+    if head.startswith((b"RIFF", b"RF64", b"FORM")):
+        return FORMS.get(brand)
+    if kind == b"ftyp":
+        return None if brand in UNREADABLE_BRANDS else MP4_BRANDS.get(brand, Modality.VIDEO)
+    return Modality.VIDEO if kind in (b"moov", b"mdat", b"wide") else None
+
+
+def _by_tracks(head: bytes) -> Modality | None:
+    """Containers that hold sound or video alike, told apart by the tracks that they name."""
     if head.startswith(b"OggS"):
         return Modality.VIDEO if b"\x80theora" in head[:512] else Modality.AUDIO
     if head.startswith(EBML_MAGIC):
@@ -112,10 +116,12 @@ def _is_mpeg_audio(head: bytes) -> bool:
     return version != 1 and layer != 0 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3
 
 
+def _is_wide_text(head: bytes) -> bool:
+    return head.startswith((b"\xff\xfe", b"\xfe\xff")) and len(head) % 2 == 0 and b"\x00" in head
+
+
 def _is_text(head: bytes) -> bool:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return len(head) % 2 == 0 and b"\x00" in head
-    if any(byte < 9 or 13 < byte < 27 for byte in head):
+    if BINARY.search(head):
         return False
     try:
         head.decode()

@@ -19,7 +19,9 @@ REPLACEMENT = "\ufffd"
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
 # Unicode Standard Annex 15: no more than 30 combining marks follow a character in stream-safe text. It also
 # keeps normalisation, which sorts them, linear.
-MARKS = re.compile("([\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{30})[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]+")
+MARKS = re.compile(
+    "([\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{30})[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]+"
+)
 BYTES_PER_CHARACTER = 4
 LARGEST_BROKEN_SHARE = 0.02
 

@@ -1,0 +1,104 @@
+"""Decodes untrusted media in child processes, each replaced when it crashes or takes too long."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, LifoQueue
+from threading import Lock
+
+from encoders.base import Medium, Modality
+from encoders.errors import DecoderCrash, EncodersError, MediumError
+from encoders.media.child import CHILD_COMMAND, Child
+from encoders.media.decode import decode_medium, modality_of
+from encoders.media.decoded import Decoded
+from encoders.media.frames import PeerGone
+from encoders.settings import EncoderSettings
+
+LOGGER = logging.getLogger(__name__)
+
+MOST_CRASHES = 3
+"""How often a medium may end its process before it is given up."""
+
+Outcome = Decoded | MediumError | DecoderCrash
+
+
+class DecodePool:
+    """`settings.decode_workers` child processes, started when first needed. Any thread may call it.
+
+    A medium that takes longer than `decode_timeout_seconds` is "too_slow"; one that ends its process three
+    times is a DecoderCrash. Neither touches the others of its batch. Text is decoded here: it runs no
+    foreign code.
+    """
+
+    def __init__(self, settings: EncoderSettings, command: Sequence[str] = CHILD_COMMAND) -> None:
+        self._settings = settings
+        self._command = command
+        self._threads = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="decode")
+        self._idle: LifoQueue[Child] = LifoQueue()
+        self._children: set[Child] = set()
+        self._lock = Lock()
+        self._closed = False
+
+    def decode(self, media: Sequence[Medium]) -> list[Outcome]:
+        """What became of each medium, in their order.
+
+        Raises EncodersError when decoding processes do not start at all, or the pool is closed.
+        """
+        if self._closed:
+            raise EncodersError("the decode pool is closed")
+        return list(self._threads.map(self._decode, media))
+
+    def close(self) -> None:
+        """Ends the children at once; a decode under way fails. Closing twice is harmless."""
+        with self._lock:
+            self._closed = True
+            children, self._children = self._children, set()
+        for child in children:
+            child.close()
+        self._threads.shutdown(cancel_futures=True)
+
+    def _decode(self, medium: Medium) -> Outcome:
+        try:
+            if modality_of(medium) is Modality.TEXT:
+                return decode_medium(medium, self._settings)
+            if not medium.content:
+                return MediumError("empty", "the medium has no bytes")
+        except MediumError as error:
+            return error
+        return self._decode_apart(medium)
+
+    def _decode_apart(self, medium: Medium) -> Outcome:
+        status: int | None = None
+        for _ in range(MOST_CRASHES):
+            child = self._child()
+            try:
+                outcome = child.ask(medium)
+            except TimeoutError:
+                self._drop(child)
+                return MediumError("too_slow", f"not decoded in {self._settings.decode_timeout_seconds} s")
+            except PeerGone:
+                status = self._drop(child)
+                LOGGER.warning("a decoding process ended with status %s", status)
+            else:
+                self._idle.put(child)
+                return outcome
+        return DecoderCrash(
+            f"decoding {medium.name or 'a medium'} ended its process {MOST_CRASHES} times, status {status}"
+        )
+
+    def _child(self) -> Child:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            child = Child(self._settings, self._command)
+        with self._lock:
+            if not self._closed:
+                self._children.add(child)
+                return child
+        child.close()
+        raise EncodersError("the decode pool is closed")
+
+    def _drop(self, child: Child) -> int | None:
+        with self._lock:
+            self._children.discard(child)
+        return child.close()
