@@ -16,7 +16,7 @@ from streams import kafka
 from streams.broker.cluster import LocalCluster
 from streams.broker.jars import cache_folder
 from streams.broker.ports import free_ports
-from streams.demo.catalogue import sample_items
+from streams.demo.catalogue import sample_catalogue
 from streams.demo.judge import Judge
 from streams.demo.observer import Observer
 from streams.demo.play import Play, Script
@@ -46,10 +46,11 @@ def run_demo(options: DemoOptions, console: Console) -> Report:
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
     console.print("Preparing the sample catalogue: pictures, titles, sounds and clips ...")
-    items, media_folder = sample_items(cache_folder() / "sample")
-    console.print(f"{len(items)} items. Starting Apache Kafka on this machine ...")
+    sample = sample_catalogue(cache_folder() / "sample")
+    items = sample.items
+    console.print(f"{len(items)} items ({sample.origin}). Starting Apache Kafka on this machine ...")
     with LocalCluster(options.folder / "broker") as cluster:
-        settings = _settings(options, cluster.bootstrap_servers, media_folder)
+        settings = _settings(options, cluster.bootstrap_servers, sample.folder)
         create_topics(settings)
         console.print(f"Kafka is up at {cluster.bootstrap_servers}. Starting the workers ...")
         ports = dict(zip(("encode", "interests"), free_ports(2), strict=True))

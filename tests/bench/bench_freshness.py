@@ -70,8 +70,8 @@ class Arrivals(threading.Thread):
         reader.close()
 
 
-def feed(settings: Settings, items: Sequence[Item], rate: float, seconds: float) -> dict[str, float]:
-    """Send events at a steady rate; the broker's times by event id."""
+def feed(settings: Settings, items: Sequence[Item], rate: float, events: range) -> dict[str, float]:
+    """Send events of these numbers at a steady rate; the broker's times by event id."""
     producer = kafka.producer(settings.kafka, overrides={"linger.ms": 0})
     chance = random.Random(1)
     known = pictures(50)
@@ -82,7 +82,7 @@ def feed(settings: Settings, items: Sequence[Item], rate: float, seconds: float)
         sent[msgspec.json.decode(message.value())["event_id"]] = message.timestamp()[1] / 1000
 
     start = time.monotonic()
-    for number in range(int(rate * seconds)):
+    for done, number in enumerate(events):
         event = Interaction(f"u{chance.randrange(USERS)}", "click", time.time_ns() // 1_000_000, f"e{number}")
         if chance.random() < 0.9:
             event.item_id = chance.choice(items).item_id
@@ -92,7 +92,7 @@ def feed(settings: Settings, items: Sequence[Item], rate: float, seconds: float)
             settings.topics.interactions, msgspec.json.encode(event), event.user_id, on_delivery=delivered
         )
         producer.poll(0)
-        time.sleep(max(0.0, start + (number + 1) / rate - time.monotonic()))
+        time.sleep(max(0.0, start + (done + 1) / rate - time.monotonic()))
     producer.flush(30)
     return sent
 
@@ -128,11 +128,11 @@ def main() -> None:
                 load_items(items, settings, started, console)
                 arrivals = Arrivals(settings)
                 arrivals.start()
-                feed(settings, items, arguments.rate, WARM_SECONDS)
+                feed(settings, items, arguments.rate, range(-int(arguments.rate * WARM_SECONDS), 0))
                 time.sleep(2)
                 arrivals.at.clear()
                 before = cpu_seconds(started)
-                sent = feed(settings, items, arguments.rate, arguments.seconds)
+                sent = feed(settings, items, arguments.rate, range(int(arguments.rate * arguments.seconds)))
                 time.sleep(2)
                 used = cpu_seconds(started) - before
                 arrivals.stop.set()
