@@ -1,0 +1,247 @@
+"""A model artifact: every number of the interest model, as files and in memory."""
+
+import hashlib
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from state.errors import ModelError
+from state.events import ACTIONS
+from state.layout import DIM, HALF_LIVES_SECONDS, HEAD_COUNT, HEAD_DIM, MODALITY_COUNT, RING, SHARED_DIM
+
+Float32 = NDArray[np.float32]
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+KIND = "penchant-interest-model"
+FORMAT = 1
+
+DWELL_BUCKETS = 10
+"""Bucket 0 means that no dwell time is known; b holds [2^(b-2), 2^(b-1)) seconds, first and last are open."""
+TIME_BUCKETS = 32
+"""Bucket b holds time differences of [2^b - 1, 2^(b+1) - 1) seconds."""
+
+_SIZES = {
+    "actions": len(ACTIONS),
+    "modalities": MODALITY_COUNT,
+    "shared": SHARED_DIM,
+    "dim": DIM,
+    "heads": HEAD_COUNT,
+    "head_dim": HEAD_DIM,
+    "ring": RING,
+    "dwell": DWELL_BUCKETS,
+    "time": TIME_BUCKETS,
+    "gated": HEAD_COUNT * HEAD_DIM + HEAD_COUNT,
+    "one": 1,
+}
+
+SHAPES: dict[str, tuple[str, ...]] = {
+    "action_weight": ("actions",),
+    "asks": ("actions",),
+    "item_project": ("modalities", "shared", "dim"),
+    "item_gain": ("modalities", "dim"),
+    "item_bias": ("modalities", "dim"),
+    "item_gate": ("modalities", "dim"),
+    "item_gate_bias": ("modalities",),
+    "event_action": ("actions", "dim"),
+    "event_dwell": ("dwell", "dim"),
+    "event_in": ("dim", "event_hidden"),
+    "event_in_bias": ("event_hidden",),
+    "event_out": ("event_hidden", "dim"),
+    "event_gain": ("dim",),
+    "event_bias": ("dim",),
+    "head_query": ("heads", "dim"),
+    "head_action": ("actions", "heads"),
+    "head_value": ("heads", "dim", "head_dim"),
+    "head_item": ("heads", "head_dim", "dim"),
+    "attention_query": ("attention", "dim", "attention_dim"),
+    "attention_key": ("attention", "dim", "attention_dim"),
+    "attention_value": ("attention", "dim", "dim"),
+    "attention_action": ("actions", "attention"),
+    "attention_rank": ("attention", "ring"),
+    "attention_time": ("attention", "time"),
+    "dislike_action": ("actions",),
+    "readout_latest": ("one",),
+    "readout_gate": ("dim", "gated"),
+    "readout_gate_bias": ("gated",),
+    "readout_out": ("gated", "dim"),
+    "readout_in": ("dim", "readout_hidden"),
+    "readout_in_bias": ("readout_hidden",),
+    "readout_hidden_out": ("readout_hidden", "dim"),
+    "readout_gain": ("dim",),
+    "readout_bias": ("dim",),
+}
+"""Shape of each weight by the names of its sizes; a size not fixed must be the same wherever it stands."""
+
+MAY_EXCLUDE = frozenset({"head_action", "attention_action", "dislike_action"})
+"""Biases by action, where minus infinity keeps an action out."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The numbers, float32, shapes as in SHAPES.
+
+    Item: x_m = LayerNorm(e_m item_project), z = unit(sum_m softmax_m(item_gate . x_m + item_gate_bias) x_m).
+    Event: y = z + event_action + event_dwell, x = y + event_out silu(event_in y + event_in_bias).
+    Head: s = 8 tanh(head_query . LN(x) / 8) + head_action + log weight, v = LN(x) head_value; head_item takes
+    a head's mean back to item space.
+    Attention: softmax over the ring of (LN(x_T) query) . (LN(x_j) key) + attention_action + attention_rank
+    + attention_time + log weight, of LN(x_j) attention_value, summed over its heads.
+    Readout: g = [u; nu] * silu(x_T readout_gate + readout_gate_bias);
+    r = readout_latest x_T + g readout_out + attention;
+    h = unit(LN(r + readout_hidden_out silu(readout_in r + readout_in_bias))).
+    Dislikes: l = dislike_action + log weight, of z.
+    `action_weight` is the weight of each action, `asks` is 1 for actions whose event may be the query x_T.
+    """
+
+    action_weight: Float32
+    asks: Float32
+    item_project: Float32
+    item_gain: Float32
+    item_bias: Float32
+    item_gate: Float32
+    item_gate_bias: Float32
+    event_action: Float32
+    event_dwell: Float32
+    event_in: Float32
+    event_in_bias: Float32
+    event_out: Float32
+    event_gain: Float32
+    event_bias: Float32
+    head_query: Float32
+    head_action: Float32
+    head_value: Float32
+    head_item: Float32
+    attention_query: Float32
+    attention_key: Float32
+    attention_value: Float32
+    attention_action: Float32
+    attention_rank: Float32
+    attention_time: Float32
+    dislike_action: Float32
+    readout_latest: Float32
+    readout_gate: Float32
+    readout_gate_bias: Float32
+    readout_out: Float32
+    readout_in: Float32
+    readout_in_bias: Float32
+    readout_hidden_out: Float32
+    readout_gain: Float32
+    readout_bias: Float32
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What stands beside the weights."""
+
+    kind: str
+    format: int
+    version: str
+    half_lives_seconds: tuple[float | None, ...]
+    """None for the head that never forgets."""
+    sha256: str
+    """Of the weights file."""
+    notes: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A version and its weights. Raises ModelError where the weights do not fit together."""
+
+    version: str
+    weights: Weights
+
+    def __post_init__(self) -> None:
+        _check(self.weights)
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """32 bits of the weights' content: states of different fingerprints do not mix."""
+        digest = xxhash.xxh64()
+        for name, array in tensors(self.weights).items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.intdigest() & 0xFFFFFFFF
+
+
+def tensors(weights: Weights) -> dict[str, Float32]:
+    """The weights by name, in the order of the fields."""
+    return {field.name: getattr(weights, field.name) for field in fields(weights)}
+
+
+def load_artifact(path: str) -> Artifact:
+    """The artifact in a folder; '' gives the content prior. Raises ModelError."""
+    if not path:
+        from state.prior import content_prior
+
+        return content_prior()
+    manifest = _manifest(Path(path) / MANIFEST)
+    content = _read(Path(path) / WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        raise ModelError(f"{path}: {WEIGHTS} is not the file that {MANIFEST} speaks of (SHA-256 differs)")
+    try:
+        arrays = load(content)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: {WEIGHTS} is broken: {error}") from error
+    if set(arrays) != set(SHAPES):
+        raise ModelError(f"{path}: missing or unknown weights: {sorted(set(arrays) ^ set(SHAPES))}")
+    return Artifact(manifest.version, Weights(**arrays))
+
+
+def save_artifact(artifact: Artifact, path: str, notes: dict[str, str] | None = None) -> None:
+    """Writes weights and manifest into the folder, which is made where it is missing."""
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors(artifact.weights).items()}
+    content = save(arrays)
+    manifest = Manifest(
+        KIND, FORMAT, artifact.version, _half_lives(), hashlib.sha256(content).hexdigest(), notes or {}
+    )
+    (folder / WEIGHTS).write_bytes(content)
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+
+
+def _half_lives() -> tuple[float | None, ...]:
+    return tuple(None if np.isinf(seconds) else seconds for seconds in HALF_LIVES_SECONDS)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read the model artifact: {error}") from error
+
+
+def _manifest(path: Path) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(_read(path), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if manifest.kind != KIND or manifest.format != FORMAT:
+        raise ModelError(f"{path}: {manifest.kind} format {manifest.format}, wanted {KIND} format {FORMAT}")
+    if manifest.half_lives_seconds != _half_lives():
+        raise ModelError(f"{path}: half-lives {manifest.half_lives_seconds}, this build has {_half_lives()}")
+    return manifest
+
+
+def _check(weights: Weights) -> None:
+    free: dict[str, int] = {}
+    for name, array in tensors(weights).items():
+        if array.dtype != np.float32:
+            raise ModelError(f"weight {name} is {array.dtype}, not float32")
+        sizes = SHAPES[name]
+        wanted = tuple(_SIZES.get(size, free.get(size, -1)) for size in sizes)
+        if array.ndim != len(sizes) or any(
+            want not in (-1, got) for want, got in zip(wanted, array.shape, strict=True)
+        ):
+            raise ModelError(f"weight {name} has shape {array.shape}, wanted {sizes} = {wanted}")
+        free.update({size: got for size, got in zip(sizes, array.shape, strict=True) if size not in _SIZES})
+        excluded = np.isneginf(array) if name in MAY_EXCLUDE else np.zeros(array.shape, bool)
+        if not (np.isfinite(array) | excluded).all():
+            raise ModelError(f"weight {name} is not finite")

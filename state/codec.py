@@ -1,0 +1,72 @@
+"""Records to bytes and back, a whole batch at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.errors import CodecError
+from state.layout import FORMAT, MAGIC, NEVER, RECORD, RECORD_BYTES
+
+Records = NDArray[np.void]
+"""Structured array of `layout.RECORD`."""
+
+_HEADER_BYTES = 4
+
+
+def empty(count: int, model: int) -> Records:
+    """`count` records of users of whom nothing is known, for the artifact with fingerprint `model`."""
+    records = np.zeros(count, RECORD)
+    records["magic"] = MAGIC
+    records["format"] = FORMAT
+    records["model"] = model
+    for name in ("sum_time", "dislike_time"):
+        records[name] = NEVER
+    for name in ("mass", "dislike_mass"):
+        records[name] = -np.inf
+    records["ring"]["time"] = NEVER
+    return records
+
+
+def decode(states: Sequence[bytes | None], model: int) -> Records:
+    """Stored bytes to writable records; None gives an empty one.
+
+    Raises CodecError for bytes of another kind, format or length, and for the state of another
+    artifact: the sums of two artifacts do not mix.
+    """
+    records = empty(len(states), model)
+    known = [index for index, state in enumerate(states) if state is not None]
+    held = [state for state in states if state is not None]
+    for state in held:
+        if len(state) != RECORD_BYTES or state[:_HEADER_BYTES] != HEADER:
+            raise CodecError(_complaint(state))
+    if not held:
+        return records
+    stored = np.frombuffer(b"".join(held), RECORD)
+    strangers = stored["model"] != model
+    if strangers.any():
+        raise CodecError(
+            f"state of artifact {int(stored['model'][strangers][0]):08x} met artifact {model:08x}: "
+            "replay the events into a fresh state"
+        )
+    records[known] = stored
+    return records
+
+
+def encode(records: Records) -> list[bytes]:
+    """One `bytes` of RECORD_BYTES per record."""
+    joined = records.tobytes()
+    return [joined[at : at + RECORD_BYTES] for at in range(0, len(joined), RECORD_BYTES)]
+
+
+def _complaint(state: bytes) -> str:
+    if state[:2] != MAGIC:
+        return f"not a fusion record: begins with {state[:2]!r}"
+    version = int.from_bytes(state[2:4], "little")
+    if version != FORMAT:
+        return f"fusion record of format {version}, this build reads format {FORMAT}"
+    return f"fusion record of {len(state)} bytes, format {FORMAT} has {RECORD_BYTES}"
+
+
+HEADER = MAGIC + FORMAT.to_bytes(2, "little")
+"""First bytes of every record of this format."""

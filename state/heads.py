@@ -1,0 +1,159 @@
+"""Long-term heads: online-softmax sums of the events that left the ring, one per time scale.
+
+A sum (m, n, v) at reference time t stands for weights w_j = exp(l_j - (t - t_j) / tau):
+m is the largest logit, n = sum w_j / e^m, v = sum w_j v_j / e^m (Milakov and Gimelshein 2018, with decay).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.artifact import Artifact, Float32, Weights
+from state.codec import Records
+from state.layout import (
+    DIM,
+    DISLIKE_HALF_LIFE_SECONDS,
+    HALF_LIVES_SECONDS,
+    HEAD_COUNT,
+    HEAD_DIM,
+    MODALITY_HEAD,
+    NEVER,
+)
+from state.slots import Slots, directions
+from state.tiles import layer_norm, product, silu
+
+Times = NDArray[np.int64]
+
+RATES = np.log(2) / 1000 / np.array(HALF_LIVES_SECONDS)
+"""Loss of logit per millisecond of age, by head."""
+DISLIKE_RATE = np.array([np.log(2) / 1000 / DISLIKE_HALF_LIFE_SECONDS])
+SCORE_LIMIT = np.float32(8)
+
+
+@dataclass(slots=True, frozen=True)
+class Bank:
+    """Sums at reference times, [w] users by [k] heads: time [w], mass m [w, k], norm n [w, k]."""
+
+    time: Times
+    mass: Float32
+    norm: Float32
+
+
+@dataclass(slots=True, frozen=True)
+class Step:
+    """A bank after one more event, and the factors of its sums v and of the event's value, [w, k]."""
+
+    bank: Bank
+    old: Float32
+    new: Float32
+
+
+def ages(since: Times, until: Times, rates: NDArray[np.float64]) -> Float32:
+    """Loss of logit (until - since) / tau, [..., k]; zero where there is no time or it runs backwards."""
+    none = (since == NEVER) | (until == NEVER)
+    gap = np.where(none, 0, np.where(none, 0, until) - np.where(none, 0, since))
+    return np.asarray(np.maximum(gap, 0)[..., None] * rates, np.float32)
+
+
+def add(bank: Bank, time: Times, logits: Float32, rates: NDArray[np.float64]) -> Step:
+    """Adds an event with time [w] and logits [w, k] (-inf adds nothing) to every user's bank."""
+    admitted = ~np.isneginf(logits).all(axis=1)
+    latest = np.where(admitted, np.maximum(bank.time, time), bank.time)
+    held = bank.mass - ages(bank.time, latest, rates)
+    fresh = logits - ages(time, latest, rates)
+    top = np.maximum(held, fresh)
+    base = finite(top)
+    old, new = np.exp(held - base), np.exp(fresh - base)
+    return Step(Bank(latest, top, bank.norm * old + new), old, new)
+
+
+def finite(logits: Float32) -> Float32:
+    """Zero for minus infinity, which nothing can be compared with."""
+    return np.where(np.isneginf(logits), np.float32(0), logits)
+
+
+def log_weights(slots: Slots) -> Float32:
+    """Logarithm of the slots' weights; 0 for no weight, because such slots are left out elsewhere."""
+    weights = slots["weight"].astype(np.float32)
+    return np.asarray(np.log(np.where(weights > 0, weights, np.float32(1))), np.float32)
+
+
+def events(weights: Weights, slots: Slots) -> Float32:
+    """x of each slot [n]: [n, DIM]. Formula in `artifact.Weights`."""
+    x = directions(slots)
+    x = x + weights.event_action[slots["action"]] + weights.event_dwell[slots["dwell"]]
+    if weights.event_in.shape[1]:
+        hidden = silu(product(x, weights.event_in) + weights.event_in_bias)
+        x = x + product(hidden, weights.event_out)
+    return np.asarray(x, np.float32)
+
+
+def normed(weights: Weights, x: Float32) -> Float32:
+    """LayerNorm of x, from which scores, values and attention are made."""
+    return layer_norm(x, weights.event_gain, weights.event_bias)
+
+
+def scores(weights: Weights, asked: Float32, slots: Slots) -> Float32:
+    """Logits [..., HEAD_COUNT] but for the age, given q . LN(x) in `asked`."""
+    bounded = SCORE_LIMIT * np.tanh(asked / SCORE_LIMIT)
+    return np.asarray(bounded + weights.head_action[slots["action"]] + log_weights(slots)[..., None])
+
+
+def absorb(artifact: Artifact, records: Records, users: NDArray[np.int64], slots: Slots) -> None:
+    """Adds slots [d] to the sums of their users [d], in the order given."""
+    if len(users) == 0:
+        return
+    weights = artifact.weights
+    x = normed(weights, events(weights, slots))
+    logits = scores(weights, product(x, np.ascontiguousarray(weights.head_query.T)), slots)
+    by_head = weights.head_value.transpose(1, 0, 2).reshape(DIM, HEAD_COUNT * HEAD_DIM)
+    values = product(x, np.ascontiguousarray(by_head)).reshape(-1, HEAD_COUNT, HEAD_DIM)
+    shares = slots["shares"].astype(np.float32) * np.float32(1 / 255)
+    rejected = (weights.dislike_action[slots["action"]] + log_weights(slots))[:, None]
+    vectors = directions(slots)
+    for rows in waves(users):
+        owners, time = users[rows], slots["time"][rows]
+        _add_interest(records, owners, time, (logits[rows], values[rows], shares[rows]))
+        _add_dislike(records, owners, time, (rejected[rows], vectors[rows]))
+
+
+def waves(users: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Indices of each user's first entry, of each one's second, and so on."""
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    turn = np.arange(len(users)) - np.repeat(starts, np.diff(np.r_[starts, len(users)]))
+    by_turn = np.argsort(turn, kind="stable")
+    return np.split(order[by_turn], np.cumsum(np.bincount(turn))[:-1])
+
+
+def _add_interest(
+    records: Records, users: NDArray[np.int64], time: Times, parts: tuple[Float32, Float32, Float32]
+) -> None:
+    logits, values, shares = parts
+    bank = Bank(records["sum_time"][users], records["mass"][users], records["norm"][users])
+    step = add(bank, time, logits, RATES)
+    records["sum_time"][users] = step.bank.time
+    records["mass"][users] = step.bank.mass
+    records["norm"][users] = step.bank.norm
+    held = records["value"][users]
+    records["value"][users] = held * step.old[..., None] + values * step.new[..., None]
+    old, new = step.old[:, MODALITY_HEAD, None], step.new[:, MODALITY_HEAD, None]
+    records["modalities"][users] = records["modalities"][users] * old + shares * new
+
+
+def _add_dislike(
+    records: Records, users: NDArray[np.int64], time: Times, parts: tuple[Float32, Float32]
+) -> None:
+    logits, vectors = parts
+    bank = Bank(
+        records["dislike_time"][users],
+        records["dislike_mass"][users][:, None],
+        records["dislike_norm"][users][:, None],
+    )
+    step = add(bank, time, logits, DISLIKE_RATE)
+    records["dislike_time"][users] = step.bank.time
+    records["dislike_mass"][users] = step.bank.mass[:, 0]
+    records["dislike_norm"][users] = step.bank.norm[:, 0]
+    records["dislike_value"][users] = records["dislike_value"][users] * step.old + vectors * step.new

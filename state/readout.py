@@ -1,0 +1,236 @@
+"""From records to what ranking and describing need: ring and sums merged, attention, one vector."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.artifact import TIME_BUCKETS, Artifact, Float32
+from state.codec import Records
+from state.heads import (
+    DISLIKE_RATE,
+    RATES,
+    Times,
+    ages,
+    finite,
+    log_weights,
+    normed,
+    scores,
+)
+from state.layout import DIM, HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
+from state.ring import cancelled, contributing, newest_first
+from state.slots import Slots, directions
+from state.tiles import layer_norm, product, product_by_head, silu, unit
+
+Bool = NDArray[np.bool_]
+
+
+@dataclass(slots=True, frozen=True)
+class Readouts:
+    """What is known of n users, at the time of each one's latest event.
+
+    version, event_count: int64 [n]; time_ms: int64 [n], of the latest event, 0 where there was none.
+    interest: float32 [n, 64], unit ranking vector, zero where nothing was fused yet.
+    heads: float32 [n, 8, 64], mean of each time scale in item space, unit or zero.
+    head_weights: float32 [n, 8], share of the mass by head, sums to 1 or 0.
+    modalities: float32 [n, 4], share of attention by modality (over a week's half-life), sums to 1 or 0.
+    dislike: float32 [n, 64], weighted mean of what was rejected; dislike_mass: float32 [n], its decayed
+    weight.
+    recent: float32 [n, 32, 64], unit vectors of the ring, newest first; recent_mask: bool [n, 32], those
+    that feed the interest; recent_items: uint64 [n, 32], hash of the item, 0 where there is none.
+    """
+
+    version: NDArray[np.int64]
+    event_count: NDArray[np.int64]
+    time_ms: NDArray[np.int64]
+    interest: Float32
+    heads: Float32
+    head_weights: Float32
+    modalities: Float32
+    dislike: Float32
+    dislike_mass: Float32
+    recent: Float32
+    recent_mask: Bool
+    recent_items: NDArray[np.uint64]
+
+
+@dataclass(slots=True, frozen=True)
+class Ring:
+    """Rings of n users, newest first: slots [n, RING] and what is made of them."""
+
+    slots: Slots
+    present: Bool
+    vectors: Float32
+    x: Float32
+    keys: Float32
+    """LayerNorm of x."""
+
+
+@dataclass(slots=True, frozen=True)
+class Merged:
+    """A bank with ring and sums merged: weights of ring [n, RING, k] and sums [n, k], their total [n, k]."""
+
+    ring: Float32
+    held: Float32
+    total: Float32
+    log_mass: Float32
+    """Logarithm of the mass at the time of the read; -inf where there is none."""
+
+
+class Reader:
+    """Reads records under one artifact; what can be worked out of the weights alone is worked out once."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        weights = artifact.weights
+        self._weights = weights
+        self._asks_heads = bool(weights.head_query.any())
+        self._queries = np.ascontiguousarray(weights.head_query.T)
+        self._refines = bool(weights.event_action.any() or weights.event_dwell.any())
+        pairs = np.einsum("hda,hea->hde", weights.attention_query, weights.attention_key)
+        self._asking = np.ascontiguousarray(pairs.transpose(1, 0, 2).reshape(DIM, -1))
+        self._answering = np.ascontiguousarray(weights.attention_value.reshape(-1, DIM))
+
+    def read(self, records: Records) -> Readouts:
+        ring = self._ring(records)
+        latest = ring.slots["time"][:, 0]
+        merged, means = self._heads(records, ring, latest)
+        positive = ring.present & ~np.isneginf(self._weights.attention_action[ring.slots["action"]]).all(
+            axis=2
+        )
+        dislike, mass = self._dislike(records, ring, latest)
+        exists = merged.total[:, -1] > 0
+        return Readouts(
+            version=records["version"].copy(),
+            event_count=records["event_count"].copy(),
+            time_ms=np.where(latest == NEVER, 0, latest),
+            interest=np.where(exists[:, None], self._interest(ring, merged, means, latest), np.float32(0)),
+            heads=unit(product_by_head(means, self._weights.head_item)),
+            head_weights=_shares(merged.log_mass),
+            modalities=_modalities(records, ring, merged),
+            dislike=dislike,
+            dislike_mass=mass,
+            recent=ring.vectors,
+            recent_mask=positive,
+            recent_items=ring.slots["item"].copy(),
+        )
+
+    def _ring(self, records: Records) -> Ring:
+        slots = newest_first(records["ring"])
+        present = contributing(slots) & ~cancelled(slots)
+        vectors = directions(slots)
+        x = self._events(slots, vectors)
+        return Ring(slots, present, vectors, x, normed(self._weights, x))
+
+    def _events(self, slots: Slots, vectors: Float32) -> Float32:
+        """As `heads.events`, user by user: [n, RING, DIM]."""
+        weights, x = self._weights, vectors
+        if self._refines:
+            x = x + weights.event_action[slots["action"]] + weights.event_dwell[slots["dwell"]]
+        if weights.event_in.shape[1]:
+            hidden = silu(np.matmul(x, weights.event_in) + weights.event_in_bias)
+            x = x + np.matmul(hidden, weights.event_out)
+        return x
+
+    def _heads(self, records: Records, ring: Ring, latest: Times) -> tuple[Merged, Float32]:
+        """Weights of the long-term heads, and their means u [n, HEAD_COUNT, HEAD_DIM]."""
+        weights = self._weights
+        if self._asks_heads:
+            asked = np.matmul(ring.keys, self._queries)
+        else:
+            asked = np.zeros((*ring.present.shape, HEAD_COUNT), np.float32)
+        logits = scores(weights, asked, ring.slots)
+        held = (records["sum_time"], records["mass"], records["norm"])
+        merged = merge(held, ring, logits, (latest, RATES))
+        sums = np.matmul(np.ascontiguousarray(merged.ring.transpose(0, 2, 1)), ring.keys)
+        sums = product_by_head(sums, weights.head_value) + records["value"] * merged.held[..., None]
+        return merged, np.asarray(sums / _divisor(merged.total)[..., None], np.float32)
+
+    def _dislike(self, records: Records, ring: Ring, latest: Times) -> tuple[Float32, Float32]:
+        logits = self._weights.dislike_action[ring.slots["action"]] + log_weights(ring.slots)
+        held = (records["dislike_time"], records["dislike_mass"][:, None], records["dislike_norm"][:, None])
+        merged = merge(held, ring, logits[..., None], (latest, DISLIKE_RATE))
+        sums = np.einsum("nr,nrd->nd", merged.ring[..., 0], ring.vectors)
+        sums = sums + records["dislike_value"] * merged.held
+        return sums / _divisor(merged.total), np.exp(merged.log_mass[:, 0])
+
+    def _interest(self, ring: Ring, merged: Merged, means: Float32, latest: Times) -> Float32:
+        weights = self._weights
+        query, key = self._query(ring)
+        gate = silu(product(query, weights.readout_gate) + weights.readout_gate_bias)
+        mass = np.log1p(np.exp(np.minimum(merged.log_mass, np.float32(60))))
+        facts = np.concatenate([means.reshape(-1, HEAD_COUNT * HEAD_DIM), mass], axis=1)
+        out = weights.readout_latest * query + product(facts * gate, weights.readout_out)
+        out = out + self._attention(ring, key, latest)
+        if weights.readout_in.shape[1]:
+            hidden = silu(product(out, weights.readout_in) + weights.readout_in_bias)
+            out = out + product(hidden, weights.readout_hidden_out)
+        return unit(layer_norm(out, weights.readout_gain, weights.readout_bias))
+
+    def _query(self, ring: Ring) -> tuple[Float32, Float32]:
+        """x_T and LN(x_T) of the latest event that may ask; zero where the ring has none."""
+        asks = ring.present & (self._weights.asks[ring.slots["action"]] > 0)
+        rows, first = np.arange(len(asks)), asks.argmax(axis=1)
+        any_asks = asks.any(axis=1)[:, None]
+        zero = np.float32(0)
+        return np.where(any_asks, ring.x[rows, first], zero), np.where(any_asks, ring.keys[rows, first], zero)
+
+    def _attention(self, ring: Ring, query: Float32, latest: Times) -> Float32:
+        """Exact attention over the ring, summed over its heads: [n, DIM]."""
+        weights = self._weights
+        asking = product(query, self._asking).reshape(len(query), -1, DIM)
+        logits = np.matmul(asking, ring.keys.transpose(0, 2, 1))
+        logits = logits + weights.attention_rank + log_weights(ring.slots)[:, None]
+        gap = np.where(ring.present, latest[:, None] - np.where(ring.present, ring.slots["time"], 0), 0)
+        buckets = np.clip(np.frexp(gap / 1000 + 1)[1] - 1, 0, TIME_BUCKETS - 1)
+        logits = logits + weights.attention_time.T[buckets].transpose(0, 2, 1)
+        logits = logits + weights.attention_action[ring.slots["action"]].transpose(0, 2, 1)
+        logits = np.where(ring.present[:, None], logits, np.float32(-np.inf))
+        share = np.exp(logits - finite(logits.max(axis=2, keepdims=True)))
+        share = share / _divisor(share.sum(axis=2, keepdims=True))
+        seen = np.matmul(share, ring.keys)
+        return product(seen.reshape(len(query), -1), self._answering)
+
+
+def merge(
+    held: tuple[Times, Float32, Float32],
+    ring: Ring,
+    logits: Float32,
+    clock: tuple[Times, NDArray[np.float64]],
+) -> Merged:
+    """Merges sums (time [n], m [n, k], n [n, k]) with the ring's logits [n, RING, k], still without age.
+
+    `clock` is the time of the read [n] and the heads' rates. Weights are formed against the latest event
+    that counts, not against the time of the read: so an old past keeps its digits behind a latest event
+    that adds nothing.
+    """
+    (time, mass, norm), (latest, rates) = held, clock
+    counts = ring.present[..., None] & ~np.isneginf(logits)
+    times = np.where(counts.any(axis=2), ring.slots["time"], NEVER)
+    reference = np.maximum(times.max(axis=1), time)
+    aged = logits - ages(times, reference[:, None], rates)
+    aged = np.where(counts, aged, np.float32(-np.inf))
+    old = mass - ages(time, reference, rates)
+    top = np.maximum(aged.max(axis=1), old)
+    base = finite(top)
+    by_ring, by_sum = np.exp(aged - base[:, None]), np.exp(old - base)
+    total = norm * by_sum + by_ring.sum(axis=1)
+    gone = ages(reference, latest, rates)
+    log_mass = np.where(total > 0, base + np.log(_divisor(total)) - gone, np.float32(-np.inf))
+    return Merged(by_ring, by_sum, total, np.asarray(log_mass, np.float32))
+
+
+def _divisor(total: Float32) -> Float32:
+    return np.where(total > 0, total, np.float32(1))
+
+
+def _shares(log_mass: Float32) -> Float32:
+    """Softmax [n, k] of log masses; zero where there is no mass at all."""
+    share = np.exp(log_mass - finite(log_mass.max(axis=1, keepdims=True)))
+    return np.asarray(share / _divisor(share.sum(axis=1, keepdims=True)), np.float32)
+
+
+def _modalities(records: Records, ring: Ring, merged: Merged) -> Float32:
+    shares = ring.slots["shares"].astype(np.float32) * np.float32(1 / 255)
+    sums = np.einsum("nr,nrm->nm", merged.ring[:, :, MODALITY_HEAD], shares)
+    sums = sums + records["modalities"] * merged.held[:, MODALITY_HEAD, None]
+    return np.asarray(sums / _divisor(sums.sum(axis=1, keepdims=True)), np.float32)
