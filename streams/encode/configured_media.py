@@ -1,0 +1,23 @@
+"""The fetcher and the bank of encoders that the settings ask for."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from encoders.bank import EncoderBank
+from encoders.fetch import Fetcher
+from encoders.media.pool import DecodePool
+from encoders.vector_cache import VectorCache
+from streams.encode.media import MediaEncoder
+from streams.settings import Settings
+
+
+def configured_media(settings: Settings, folder: Path, stack: ExitStack) -> MediaEncoder:
+    """What fetches and encodes media; its vector cache lies in the folder, and the stack closes it."""
+    cache = VectorCache(folder / "vectors", settings.encoders.cache_bytes)
+    stack.callback(cache.close)
+    pool = DecodePool(settings.encoders)
+    stack.callback(pool.close)
+    bank = EncoderBank(settings.encoders, cache, pool)
+    fetcher = Fetcher(settings.fetch)
+    stack.callback(fetcher.close)
+    return MediaEncoder(bank, fetcher, settings.encode.media_budget_seconds)

@@ -1,0 +1,161 @@
+"""An event between parsing and its row: own media encoded, items looked up as late as possible.
+
+A draft is kept while one of its items is unknown, and gives another, fuller row when that item arrives.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from encoders.base import Encoded, Float32, Modality
+from state.events import ACTIONS, Action, Row, RowKind
+from streams.encode.item_view import ItemLookup, KnownItem
+from streams.encode.media import Wanted
+from streams.encode.parsing import Event
+from streams.encode.references import ItemReference, read_references
+from streams.encode.vectors import MODALITY_CODES, from_wire, mean_direction, to_wire
+from streams.errors import RecordError
+
+MAX_ROW_TEXT = 2_000
+"""Characters of a comment or of search words that go on in the row; encoded is all of it."""
+MAX_TOPICS = 64
+MAX_TOPIC_LENGTH = 200
+UNKNOWN_ITEM = "unknown_item"
+
+_SEARCH = ACTIONS.index(Action.SEARCH)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What an event needs encoded. `comment` is a text that only stands in where nothing else speaks."""
+
+    event: Event
+    wanted: list[Wanted]
+    comment: Wanted | None
+    items: list[ItemReference]
+    masked: dict[int, str]
+
+    def media(self) -> list[Wanted]:
+        return self.wanted if self.comment is None else [*self.wanted, self.comment]
+
+
+@dataclass(slots=True)
+class Draft:
+    """An event with its own media encoded. `row` lacks what items give: vectors, masks, topics."""
+
+    partition: int
+    row: Row
+    own: dict[int, list[Float32]] = field(default_factory=dict)
+    masked: dict[int, str] = field(default_factory=dict)
+    comment: Float32 | None = None
+    items: list[ItemReference] = field(default_factory=list)
+
+
+def plan_event(event: Event, items: ItemLookup) -> Plan:
+    """Which media of an event must be encoded, given the items that are known already."""
+    interaction = event.interaction
+    found = read_references(interaction.media)
+    comment = None
+    if interaction.text is not None and interaction.text.strip():
+        text = Wanted(text=interaction.text, modality=Modality.TEXT)
+        if event.action == _SEARCH:
+            found.wanted.append(text)
+        elif not _speaks(interaction.item_id, items):
+            comment = text
+    return Plan(event, found.wanted, comment, found.items, found.masked)
+
+
+def draft_event(plan: Plan, encoded: Mapping[Wanted, Encoded]) -> Draft:
+    """Put the encoded media into a draft. Raises RecordError for a medium that ends its decoder."""
+    draft = Draft(plan.event.record.partition, _bare_row(plan.event), masked=plan.masked, items=plan.items)
+    for wanted in plan.wanted:
+        add_encoded(draft.own, draft.masked, encoded[wanted])
+    if plan.comment is not None:
+        draft.comment = encoded[plan.comment].vectors.get(Modality.TEXT)
+    return draft
+
+
+def add_encoded(own: dict[int, list[Float32]], masked: dict[int, str], encoded: Encoded) -> None:
+    """Add one medium's vectors and masks, by wire code. Raises RecordError for one that is fatal."""
+    if encoded.fatal is not None:
+        raise RecordError("decoder_crash", encoded.fatal)
+    for modality, vector in encoded.vectors.items():
+        own.setdefault(MODALITY_CODES[modality], []).append(vector)
+    for modality, reason in encoded.masked.items():
+        masked[MODALITY_CODES[modality]] = reason
+
+
+def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[str]]:
+    """The row as of now, and the ids of its items that are unknown. Own media win, per modality."""
+    item = None if draft.row.item_id is None else items.get(draft.row.item_id)
+    missing = {draft.row.item_id} if draft.row.item_id is not None and item is None else set()
+    vectors = dict(item.vectors) if item is not None else {}
+    masked = dict(item.masked) if item is not None else {}
+    unknown: set[int] = set(MODALITY_CODES.values()) if missing else set()
+    masked.update(draft.masked)
+    own = {code: list(each) for code, each in draft.own.items()}
+    for reference in draft.items:
+        referred = items.get(reference.item_id)
+        if referred is None:
+            missing.add(reference.item_id)
+            unknown.update(MODALITY_CODES.values() if reference.modality is None else (reference.modality,))
+        else:
+            _refer(own, masked, referred, reference.modality)
+    item_speaks = bool(vectors)
+    vectors.update((code, to_wire(mean_direction(each))) for code, each in own.items())
+    if draft.comment is not None and not item_speaks and 0 not in vectors:
+        vectors[0] = to_wire(draft.comment)
+    for code in unknown:
+        masked.setdefault(code, UNKNOWN_ITEM)
+    row = msgspec.structs.replace(
+        draft.row,
+        vectors=vectors,
+        masked={code: reason for code, reason in masked.items() if code not in vectors},
+        topics=() if item is None else bounded_topics(item.topics),
+    )
+    return row, missing
+
+
+def amend(row: Row, sequence: int) -> Row:
+    """The row as a correction of the event that it was composed from."""
+    return msgspec.structs.replace(row, offset=-1, kind=int(RowKind.AMEND), sequence=sequence)
+
+
+def bounded_topics(topics: tuple[str, ...]) -> tuple[str, ...]:
+    """Topics within MAX_TOPICS and MAX_TOPIC_LENGTH."""
+    return tuple(topic[:MAX_TOPIC_LENGTH] for topic in topics[:MAX_TOPICS])
+
+
+def _speaks(item_id: str | None, items: ItemLookup) -> bool:
+    item = None if item_id is None else items.get(item_id)
+    return item is not None and bool(item.vectors)
+
+
+def _refer(
+    own: dict[int, list[Float32]], masked: dict[int, str], item: KnownItem, modality: int | None
+) -> None:
+    for code, vector in item.vectors.items():
+        if modality in (None, code):
+            own.setdefault(code, []).append(from_wire(vector))
+    for code, reason in item.masked.items():
+        if modality in (None, code):
+            masked.setdefault(code, reason)
+
+
+def _bare_row(event: Event) -> Row:
+    interaction = event.interaction
+    return Row(
+        user_id=interaction.user_id,
+        event_id=event.event_id,
+        action=event.action,
+        time=event.time,
+        offset=event.record.offset,
+        broker_time=event.record.timestamp,
+        item_id=interaction.item_id,
+        value=interaction.value,
+        dwell_seconds=interaction.dwell_seconds,
+        watched_fraction=interaction.watched_fraction,
+        text=None if interaction.text is None else interaction.text[:MAX_ROW_TEXT],
+        traceparent=event.traceparent,
+    )

@@ -1,0 +1,116 @@
+"""The vectors of all items by id, as far as `items.encoded` tells, and who waits for news of them."""
+
+import sys
+import threading
+from typing import Protocol
+
+import msgspec
+
+from state.items import EncodedItem
+
+
+class KnownItem(msgspec.Struct, gc=False):
+    """What an event needs of an item: read straight from an EncodedItem's bytes, without the rest.
+
+    A catalogue lies whole in memory, so that titles and attributes would cost more than the vectors.
+    """
+
+    item_id: str
+    partition: int
+    offset: int
+    vectors: dict[int, bytes] = {}
+    masked: dict[int, str] = {}
+    tags: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    withdrawn: bool = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.categories, *self.tags)))
+
+
+class ItemLookup(Protocol):
+    """Where a known item is found; none where it is unknown or withdrawn."""
+
+    def get(self, item_id: str) -> KnownItem | None: ...
+
+
+_decoder = msgspec.msgpack.Decoder(KnownItem)
+
+
+def known(item: EncodedItem) -> KnownItem:
+    """The part of an encoded item that is kept."""
+    return KnownItem(
+        item_id=item.item_id,
+        partition=item.partition,
+        offset=item.offset,
+        vectors=item.vectors,
+        masked=item.masked,
+        tags=item.tags,
+        categories=item.categories,
+        withdrawn=item.withdrawn,
+    )
+
+
+class ItemView:
+    """Items by id. Of two records of one item the one with the higher raw offset holds.
+
+    Withdrawn items are kept as marks without vectors, so that a late write does not bring them back.
+    Written by the tail's thread and, after a commit, by the worker's.
+    """
+
+    def __init__(self) -> None:
+        self.caught_up = threading.Event()
+        self._items: dict[str, KnownItem] = {}
+        self._lock = threading.Lock()
+        self._arrived: set[str] = set()
+
+    def __len__(self) -> int:
+        return sum(not item.withdrawn for item in list(self._items.values()))
+
+    def get(self, item_id: str) -> KnownItem | None:
+        item = self._items.get(item_id)
+        return None if item is None or item.withdrawn else item
+
+    def apply(self, item: KnownItem) -> None:
+        """Take an item, unless a later record of it is known."""
+        with self._lock:
+            before = self._items.get(item.item_id)
+            if before is not None and before.partition == item.partition and before.offset > item.offset:
+                return
+            item.tags = tuple(map(sys.intern, item.tags))
+            item.categories = tuple(map(sys.intern, item.categories))
+            self._items[item.item_id] = item
+            if self.caught_up.is_set() and not item.withdrawn:
+                self._arrived.add(item.item_id)
+
+    def apply_record(self, value: bytes | None) -> None:
+        """Take a record of `items.encoded`. A null says nothing that the mark before it did not say.
+
+        Raises msgspec.DecodeError for bytes that are no encoded item.
+        """
+        if value is not None:
+            self.apply(_decoder.decode(value))
+
+    def take_arrived(self) -> set[str]:
+        """Ids of the items that came since the last call, once caught up."""
+        with self._lock:
+            arrived, self._arrived = self._arrived, set()
+            return arrived
+
+
+class Overlay:
+    """A view with the items of a batch before it, which are not committed yet."""
+
+    def __init__(self, below: ItemLookup) -> None:
+        self._below = below
+        self._items: dict[str, KnownItem] = {}
+
+    def add(self, item: KnownItem) -> None:
+        self._items[item.item_id] = item
+
+    def get(self, item_id: str) -> KnownItem | None:
+        item = self._items.get(item_id)
+        if item is None:
+            return self._below.get(item_id)
+        return None if item.withdrawn else item

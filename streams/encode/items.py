@@ -1,0 +1,97 @@
+"""Items of the catalogue to encoded items."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from encoders.base import Encoded, Float32, Modality
+from state.items import EncodedItem
+from streams.encode.drafts import UNKNOWN_ITEM, add_encoded
+from streams.encode.item_view import ItemLookup
+from streams.encode.media import Wanted
+from streams.encode.parsing import NewItem, Withdrawal
+from streams.encode.references import ItemReference, read_references
+from streams.encode.vectors import MODALITY_CODES, from_wire, mean_direction, to_wire
+from streams.records import Item
+
+MAX_TITLE = 1_000
+MAX_TAGS = 64
+MAX_TAG_LENGTH = 200
+MAX_LABELS = 16
+
+
+@dataclass(slots=True)
+class ItemPlan:
+    """What an item needs encoded."""
+
+    new: NewItem
+    wanted: list[Wanted]
+    items: list[ItemReference]
+    masked: dict[int, str]
+
+
+def plan_item(new: NewItem) -> ItemPlan:
+    """Title, description, tags and categories are one text; the media list adds the rest."""
+    found = read_references(new.item.media)
+    text = describing_text(new.item)
+    if text:
+        found.wanted.insert(0, Wanted(text=text, modality=Modality.TEXT))
+    return ItemPlan(new, found.wanted, found.items, found.masked)
+
+
+def describing_text(item: Item) -> str:
+    """What the catalogue says of an item, a line for each kind."""
+    lines = (item.title, item.description, ", ".join(item.tags), ", ".join(item.categories))
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def encode_item(
+    plan: ItemPlan, encoded: Mapping[Wanted, Encoded], items: ItemLookup, version: str
+) -> EncodedItem:
+    """The encoded item. Raises RecordError for a medium that ends its decoder."""
+    own: dict[int, list[Float32]] = {}
+    masked = dict(plan.masked)
+    labels: list[str] = []
+    for wanted in plan.wanted:
+        add_encoded(own, masked, encoded[wanted])
+        labels.extend(encoded[wanted].labels)
+    for reference in plan.items:
+        _refer(reference, items, own, masked)
+    item, record = plan.new.item, plan.new.record
+    return EncodedItem(
+        item_id=item.item_id,
+        partition=record.partition,
+        offset=record.offset,
+        vectors={code: to_wire(mean_direction(each)) for code, each in own.items()},
+        masked={code: reason for code, reason in masked.items() if code not in own},
+        title=item.title[:MAX_TITLE],
+        tags=_bounded(item.tags),
+        categories=_bounded(item.categories),
+        labels=tuple(dict.fromkeys(labels))[:MAX_LABELS],
+        published_at=plan.new.published_at,
+        expires_at=plan.new.expires_at,
+        available=item.available,
+        attributes=item.attributes,
+        encoders=version,
+    )
+
+
+def withdraw(withdrawal: Withdrawal) -> EncodedItem:
+    """The mark that goes before the null value."""
+    record = withdrawal.record
+    return EncodedItem(withdrawal.item_id, record.partition, record.offset, withdrawn=True)
+
+
+def _refer(
+    reference: ItemReference, items: ItemLookup, own: dict[int, list[Float32]], masked: dict[int, str]
+) -> None:
+    item = items.get(reference.item_id)
+    codes = MODALITY_CODES.values() if reference.modality is None else (reference.modality,)
+    for code in codes:
+        if item is None:
+            masked.setdefault(code, UNKNOWN_ITEM)
+        elif code in item.vectors:
+            own.setdefault(code, []).append(from_wire(item.vectors[code]))
+
+
+def _bounded(words: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word[:MAX_TAG_LENGTH] for word in words if word.strip()))[:MAX_TAGS]

@@ -1,0 +1,93 @@
+"""Events that wait for an item which is not known yet."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from streams.encode.drafts import Draft
+
+MAX_WAITING = 50_000
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A draft, the ids of its unknown items, and how many corrections of it went out."""
+
+    draft: Draft
+    missing: set[str]
+    deadline: float
+    sequence: int = 0
+
+
+class PendingEvents:
+    """Bounded by count and by time: what does not fit, or waited too long, stays masked for good."""
+
+    def __init__(
+        self, seconds: float, capacity: int = MAX_WAITING, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds = seconds
+        self._capacity = capacity
+        self._clock = clock
+        self._waiting: OrderedDict[int, Waiting] = OrderedDict()
+        self._by_item: dict[str, dict[int, Waiting]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def remember(self, draft: Draft, missing: set[str], sequence: int = 0) -> None:
+        """Wait for the items of a draft. Drops the oldest where there are too many."""
+        self.expire()
+        while len(self._waiting) >= self._capacity:
+            self._drop(next(iter(self._waiting.values())))
+        waiting = Waiting(draft, set(missing), self._clock() + self._seconds, sequence)
+        self._waiting[id(waiting)] = waiting
+        for item_id in missing:
+            self._by_item.setdefault(item_id, {})[id(waiting)] = waiting
+
+    def waits_for(self, item_ids: Iterable[str]) -> set[str]:
+        """Those of the items that some event waits for."""
+        return {item_id for item_id in item_ids if item_id in self._by_item} if self._by_item else set()
+
+    def find(self, item_ids: Iterable[str]) -> list[Waiting]:
+        """The events that wait for any of the items, oldest first."""
+        found: dict[int, Waiting] = {}
+        for item_id in item_ids:
+            found.update(self._by_item.get(item_id, {}))
+        return sorted(found.values(), key=lambda waiting: waiting.deadline)
+
+    def settle(self, waiting: Waiting, missing: set[str]) -> None:
+        """A correction went out: it goes on waiting for what is still missing."""
+        waiting.sequence += 1
+        for item_id in waiting.missing - missing:
+            self._unlink(item_id, waiting)
+        waiting.missing = waiting.missing & missing
+        if not waiting.missing:
+            self._waiting.pop(id(waiting), None)
+
+    def forget_partitions(self, partitions: Iterable[int]) -> None:
+        """Drop what belongs to partitions that another worker owns now."""
+        gone = set(partitions)
+        for waiting in [one for one in self._waiting.values() if one.draft.partition in gone]:
+            self._drop(waiting)
+
+    def expire(self) -> None:
+        """Drop what waited too long."""
+        now = self._clock()
+        while self._waiting:
+            oldest = next(iter(self._waiting.values()))
+            if oldest.deadline > now:
+                return
+            self._drop(oldest)
+
+    def _drop(self, waiting: Waiting) -> None:
+        self._waiting.pop(id(waiting), None)
+        for item_id in waiting.missing:
+            self._unlink(item_id, waiting)
+
+    def _unlink(self, item_id: str, waiting: Waiting) -> None:
+        events = self._by_item.get(item_id)
+        if events is not None:
+            events.pop(id(waiting), None)
+            if not events:
+                del self._by_item[item_id]

@@ -1,0 +1,200 @@
+"""Raw records from the group's partitions of `interactions` and `items`, from explicit positions."""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+
+from streams.errors import EngineError, SourceRecreated, SourceTrimmed
+from streams.kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition, consumer
+from streams.metrics import CONSUMER_LAG
+from streams.raw import RawHeaders, RawRecord
+from streams.settings import Settings
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+PLACING_SECONDS = 40.0
+_CALL_SECONDS = 15.0
+_IDLE_SECONDS = 0.1
+_LAG_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class RawSource:
+    """The consuming side of the worker.
+
+    `positions` holds per owned partition the first offset that is not committed yet. `revoked` collects
+    partitions of `interactions` that went away, for the worker to forget.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.positions: dict[Place, int] = {}
+        self.revoked: set[int] = set()
+        self.generation = 0
+        """Grows with each partition that comes or goes."""
+        self._settings = settings
+        self._topics = [settings.topics.interactions, settings.topics.items]
+        self._consumer: Consumer = consumer(settings.kafka, f"{settings.app.name}-encode")
+        self._failure: Exception | None = None
+        self._lag_at = 0.0
+
+    def open(self) -> None:
+        self._consumer.subscribe(
+            self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def read(self, limit: int, wait: bool) -> list[RawRecord]:
+        """Up to `limit` records: all that came within the linger time after the first one.
+
+        Without `wait` only what is here already. Raises EngineError, SourceTrimmed among them.
+        """
+        messages = self._consumer.consume(1, _IDLE_SECONDS if wait else 0.0)
+        if messages and limit > 1:
+            messages += self._consumer.consume(limit - 1, self._settings.encode.linger_ms / 1000)
+        if self._failure is not None:
+            raise self._failure
+        self._measure_lag()
+        records = [self._record(message) for message in messages if self._good(message)]
+        return self.owned(records)
+
+    def owned(self, records: Iterable[RawRecord]) -> list[RawRecord]:
+        """Those that are still ours to process: not of partitions that went, nor from before a rewind."""
+        return [
+            record
+            for record in records
+            if record.offset >= self.positions.get((record.topic, record.partition), record.offset + 1)
+        ]
+
+    def firsts(self) -> dict[int, int]:
+        """Per owned partition of `interactions`, where the last pack ended."""
+        return {number: at for (topic, number), at in self.positions.items() if topic == self._topics[0]}
+
+    def offsets(self, ends: Mapping[Place, int]) -> list[TopicPartition]:
+        return [TopicPartition(topic, number, end) for (topic, number), end in ends.items()]
+
+    def metadata(self) -> object:
+        return self._consumer.consumer_group_metadata()
+
+    def advance(self, ends: Mapping[Place, int]) -> None:
+        """These positions are committed."""
+        self.positions.update((place, end) for place, end in ends.items() if place in self.positions)
+
+    def rewind(self) -> None:
+        """Go back to what the group has committed, in all partitions. Raises EngineError."""
+        partitions = [TopicPartition(topic, number) for topic, number in self.positions]
+        if not partitions:
+            return
+        try:
+            for placed in self._place(partitions):
+                self.positions[placed.topic, placed.partition] = placed.offset
+                self._consumer.seek(placed)
+        except KafkaException as error:
+            raise EngineError(f"cannot go back to the committed offsets: {error}") from error
+
+    def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        """Errors cannot leave a callback of the client: `read` raises them."""
+        try:
+            placed = self._place(partitions)
+            self.generation += 1
+            self.positions.update({(each.topic, each.partition): each.offset for each in placed})
+            client.incremental_assign(placed)
+            _log.info("partitions came: %s", _names(placed))
+        except (EngineError, KafkaException) as error:
+            self._failure = error if isinstance(error, EngineError) else EngineError(str(error))
+
+    def _revoked(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        self.generation += 1
+        for each in partitions:
+            self.positions.pop((each.topic, each.partition), None)
+            CONSUMER_LAG.remove(each.topic, str(each.partition))
+            if each.topic == self._topics[0]:
+                self.revoked.add(each.partition)
+        client.incremental_unassign(partitions)
+        _log.info("partitions went: %s", _names(partitions))
+
+    def _place(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Where to start: the committed offset, else the start of the log. Never past what is there."""
+        deadline = time.monotonic() + PLACING_SECONDS
+        while True:
+            try:
+                committed = self._consumer.committed(partitions, timeout=_CALL_SECONDS)
+                return [self._check(each) for each in committed]
+            except KafkaException as error:
+                # An open transaction of a killed forerunner holds its offsets back until it times out.
+                if time.monotonic() > deadline or error.args[0].fatal():
+                    raise
+                _log.info("positions are not known yet: %s", error)
+
+    def _check(self, committed: TopicPartition) -> TopicPartition:
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        place = TopicPartition(committed.topic, committed.partition)
+        low, high = self._consumer.get_watermark_offsets(place, timeout=_CALL_SECONDS)
+        name = f"{committed.topic}-{committed.partition}"
+        if committed.offset < 0:
+            place.offset = low
+        elif committed.offset < low:
+            raise SourceTrimmed(
+                f"{name}: offsets {committed.offset} to {low - 1} were cut before they were read; raise the "
+                f"topic's retention, and set the group's offset to {low} to go on without them"
+            )
+        elif committed.offset > high:
+            raise SourceRecreated(
+                f"{name}: the group is at offset {committed.offset}, the log ends at {high}; was the topic "
+                "made anew? Delete the group's offsets to read it from its start"
+            )
+        else:
+            place.offset = committed.offset
+        return place
+
+    def _good(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        where = f"{message.topic()}-{message.partition()}"
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise SourceTrimmed(f"{where}: the log was cut past the worker's position: {error.str()}")
+        if error.fatal():
+            raise EngineError(f"{where}: {error.str()}")
+        _log.warning("%s: %s", where, error.str())
+        return False
+
+    @staticmethod
+    def _record(message: Message) -> RawRecord:
+        now = int(time.time() * 1000)
+        stamped = message.timestamp()[1]
+        return RawRecord(
+            topic=message.topic() or "",
+            partition=message.partition() or 0,
+            offset=message.offset() or 0,
+            # A producer may stamp what it likes: nothing can have come after now.
+            timestamp=stamped if 0 < stamped <= now else now,
+            key=message.key(),
+            value=message.value(),
+            headers=_headers(message),
+        )
+
+    def _measure_lag(self) -> None:
+        now = time.monotonic()
+        if now < self._lag_at:
+            return
+        self._lag_at = now + _LAG_SECONDS
+        for (topic, number), position in self.positions.items():
+            marks = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
+            if marks is not None and marks[1] >= 0:
+                CONSUMER_LAG.labels(topic, str(number)).set(max(0, marks[1] - position))
+
+
+def _headers(message: Message) -> RawHeaders:
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
+
+
+def _names(partitions: Iterable[TopicPartition]) -> str:
+    return ", ".join(sorted(f"{each.topic}-{each.partition}" for each in partitions)) or "none"

@@ -1,0 +1,233 @@
+"""The encode stage: records in, what must be written out. No Kafka client and no clock of its own in here."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from encoders.base import MODALITIES, Encoded
+from state.events import Row
+from state.items import EncodedItem
+from streams.dead_letters import DeadLetter, set_aside
+from streams.encode.drafts import Draft, Plan, amend, compose, draft_event, plan_event
+from streams.encode.item_view import ItemView, KnownItem, Overlay, known
+from streams.encode.items import ItemPlan, encode_item, plan_item, withdraw
+from streams.encode.media import MediaEncoder, Wanted
+from streams.encode.packs import MAX_PACK_BYTES, cut_packs, encode_pack
+from streams.encode.parsing import NewItem, Withdrawal, parse_interaction, parse_item
+from streams.encode.pending import PendingEvents, Waiting
+from streams.errors import RecordError
+from streams.metrics import CACHE, CLAMPED, DEAD_LETTERS, EVENTS, MASKED
+from streams.raw import RawRecord
+from streams.settings import Settings
+
+STAGE = "encode"
+
+Step = Plan | ItemPlan | Withdrawal
+ResultT = TypeVar("ResultT")
+
+_log = logging.getLogger(__name__)
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch writes, and what holds once that is committed."""
+
+    taken: int = 0
+    """How many of the records this is about: the first ones."""
+    packs: list[tuple[int, bytes]] = field(default_factory=list)
+    """Partition and value, for `interactions.encoded`."""
+    items: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    """Key and value, for `items.encoded`."""
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    fetched: int = 0
+    """How many different media had to be fetched."""
+    fresh: list[KnownItem] = field(default_factory=list)
+    remembered: list[tuple[Draft, set[str]]] = field(default_factory=list)
+    amended: list[tuple[Waiting, set[str]]] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    masked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    cache: Counter[str] = field(default_factory=Counter)
+    clamped: int = 0
+
+
+class EncodeStage:
+    """Holds what a worker knows beyond one batch: the items, and the events that wait for one."""
+
+    def __init__(self, settings: Settings, media: MediaEncoder, view: ItemView) -> None:
+        self.view = view
+        self.pending = PendingEvents(settings.encode.unknown_item_seconds)
+        self._media = media
+        self._actions = settings.actions
+        self._interactions = settings.topics.interactions
+
+    def process(
+        self,
+        records: Sequence[RawRecord],
+        firsts: Mapping[int, int],
+        arrived: Iterable[str] = (),
+        max_fetched: int = 1_000_000,
+    ) -> Outcome:
+        """Encode the records, in order, and correct the events that waited for items that `arrived`.
+
+        `firsts` says per partition of `interactions` where the last pack ended. Takes so many of the
+        records, one at least, that no more than `max_fetched` media are fetched. Changes nothing here:
+        call `settle` when the outcome is committed.
+        """
+        outcome = Outcome()
+        steps = self._plan(records, max_fetched, outcome)
+        encoded = self._media.encode(_media_of(steps))
+        outcome.cache.update("hit" if each.cached else "miss" for each in encoded.values())
+        items = Overlay(self.view)
+        for record, step in steps:
+            if not isinstance(step, Plan):
+                self._guard(outcome, record, partial(self._item, step, encoded, items, outcome))
+        rows: dict[int, list[Row]] = {}
+        for record, step in steps:
+            if isinstance(step, Plan):
+                self._guard(outcome, record, partial(self._event, step, encoded, items, rows, outcome))
+        self._pack(records[: outcome.taken], firsts, rows, outcome)
+        self._amend({*arrived, *(item.item_id for item in outcome.fresh)}, items, outcome)
+        return outcome
+
+    def settle(self, outcome: Outcome) -> None:
+        """The outcome is committed: from now on it holds."""
+        for item in outcome.fresh:
+            self.view.apply(item)
+        for draft, missing in outcome.remembered:
+            self.pending.remember(draft, missing)
+        for waiting, missing in outcome.amended:
+            self.pending.settle(waiting, missing)
+        _count(outcome)
+
+    def _plan(
+        self, records: Sequence[RawRecord], max_fetched: int, outcome: Outcome
+    ) -> list[tuple[RawRecord, Step]]:
+        steps: list[tuple[RawRecord, Step]] = []
+        uris: set[Wanted] = set()
+        for record in records:
+            step = self._guard(outcome, record, partial(self._step, record))
+            remote = {one for one in _media_of([(record, step)]) if one.uri is not None} if step else set()
+            if outcome.taken and len(uris | remote) > max_fetched:
+                break
+            uris |= remote
+            outcome.taken += 1
+            if step is not None:
+                steps.append((record, step))
+        outcome.fetched = len(uris)
+        return steps
+
+    def _step(self, record: RawRecord) -> Step:
+        if record.topic == self._interactions:
+            return plan_event(parse_interaction(record, self._actions), self.view)
+        parsed = parse_item(record)
+        return plan_item(parsed) if isinstance(parsed, NewItem) else parsed
+
+    def _item(
+        self, step: ItemPlan | Withdrawal, encoded: Mapping[Wanted, Encoded], items: Overlay, outcome: Outcome
+    ) -> None:
+        if isinstance(step, Withdrawal):
+            item = withdraw(step)
+            values: list[bytes | None] = [_encoder.encode(item), None]
+        else:
+            item = encode_item(step, encoded, items, self._media.version)
+            values = [_encode_item(item)]
+            _count_masked(item.masked, outcome)
+        outcome.events["withdrawn" if item.withdrawn else "item"] += 1
+        outcome.items.extend((item.item_id.encode(), value) for value in values)
+        lean = known(item)
+        items.add(lean)
+        outcome.fresh.append(lean)
+
+    def _event(
+        self,
+        plan: Plan,
+        encoded: Mapping[Wanted, Encoded],
+        items: Overlay,
+        rows: dict[int, list[Row]],
+        outcome: Outcome,
+    ) -> None:
+        draft = draft_event(plan, encoded)
+        row, missing = compose(draft, items)
+        rows.setdefault(draft.partition, []).append(row)
+        if missing:
+            outcome.remembered.append((draft, missing))
+        outcome.clamped += plan.event.clamped
+        outcome.events["encoded" if row.vectors else "empty"] += 1
+        _count_masked(row.masked, outcome)
+
+    def _pack(
+        self,
+        records: Iterable[RawRecord],
+        firsts: Mapping[int, int],
+        rows: Mapping[int, list[Row]],
+        outcome: Outcome,
+    ) -> None:
+        ends = {r.partition: r.offset + 1 for r in records if r.topic == self._interactions}
+        for partition, end in ends.items():
+            for pack in cut_packs(firsts[partition], end, rows.get(partition, [])):
+                outcome.packs.extend((partition, value) for value in encode_pack(pack))
+
+    def _amend(self, arrived: set[str], items: Overlay, outcome: Outcome) -> None:
+        corrections: dict[int, list[Row]] = {}
+        for waiting in self.pending.find(arrived):
+            row, missing = compose(waiting.draft, items)
+            if missing >= waiting.missing:
+                continue
+            corrected = amend(row, waiting.sequence + 1)
+            corrections.setdefault(waiting.draft.partition, []).append(corrected)
+            outcome.amended.append((waiting, missing))
+            outcome.events["amended"] += 1
+        for partition, rows in corrections.items():
+            for pack in cut_packs(-1, -1, rows):
+                outcome.packs.extend((partition, value) for value in encode_pack(pack))
+
+    def _guard(self, outcome: Outcome, record: RawRecord, step: Callable[[], ResultT]) -> ResultT | None:
+        """Run a step of one record; where it fails, the record is a dead letter and the batch goes on."""
+        try:
+            return step()
+        except RecordError as error:
+            failure = error
+        except Exception as error:
+            _log.exception("a step failed at %s-%d offset %d", record.topic, record.partition, record.offset)
+            failure = RecordError("internal_error", f"{type(error).__name__}: {error}")
+        outcome.dead_letters.append(set_aside(record, STAGE, failure))
+        outcome.events["dead_letter"] += 1
+        return None
+
+
+def _media_of(steps: Iterable[tuple[RawRecord, Step]]) -> Iterable[Wanted]:
+    for _, step in steps:
+        if isinstance(step, Plan):
+            yield from step.media()
+        elif isinstance(step, ItemPlan):
+            yield from step.wanted
+
+
+def _encode_item(item: EncodedItem) -> bytes:
+    content = _encoder.encode(item)
+    if len(content) > MAX_PACK_BYTES:
+        raise RecordError("too_large", f"the encoded item has {len(content)} bytes; shorten its attributes")
+    return content
+
+
+def _count_masked(masked: Mapping[int, str], outcome: Outcome) -> None:
+    for code, reason in masked.items():
+        outcome.masked[MODALITIES[code].value, reason] += 1
+
+
+def _count(outcome: Outcome) -> None:
+    for kind, count in outcome.events.items():
+        EVENTS.labels(STAGE, kind).inc(count)
+    for (modality, reason), count in outcome.masked.items():
+        MASKED.labels(modality, reason).inc(count)
+    for result, count in outcome.cache.items():
+        CACHE.labels(result).inc(count)
+    for letter in outcome.dead_letters:
+        DEAD_LETTERS.labels(STAGE, letter.reason).inc()
+    CLAMPED.inc(outcome.clamped)

@@ -1,0 +1,28 @@
+"""A record as it was read from Kafka, free of any client."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+RawHeaders = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(slots=True, frozen=True)
+class RawRecord:
+    """One record of one partition. `timestamp` is the broker's (or the producer's), epoch milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: RawHeaders = ()
+
+
+def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:
+    """The last header of that name."""
+    found = None
+    for key, value in headers:
+        if key == name:
+            found = value
+    return found
