@@ -1,1 +1,1 @@
-"""The state engine: order, place, recovery and commit of a source topic. Knows nothing of its host."""
+"""The state engine: places, recovery, order and the commit. Knows nothing of Faust."""

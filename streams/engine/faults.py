@@ -1,4 +1,4 @@
-"""Faults on demand: a process that ends or stops at a numbered step of the commit, as failures would have it."""
+"""Faults on demand: a process that ends or stops at a numbered step of the commit."""
 
 import os
 import random

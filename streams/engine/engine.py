@@ -1,0 +1,218 @@
+"""The state engine: rows in, values and outputs out, each row once. Knows neither Kafka nor Faust."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from state.store import Store
+from streams.engine.faults import Fault, fault_from
+from streams.engine.guard import Admission, Delivery, admit
+from streams.engine.journal import Cancelled, Journal
+from streams.engine.partition import Opening, Partition
+from streams.engine.place import BOOKMARK_KEY, PLACE_KEY
+from streams.engine.processor import KIND_HELD, Effects, Processor, Work
+from streams.errors import CommitFailed, EngineError, OwnershipLost
+from streams.metrics import BATCH_SIZE, COMMIT_TIME, FRESHNESS, ROWS, STAGE_SECONDS, STATE_BYTES
+
+RowT = TypeVar("RowT")
+
+_COMMIT_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """`name` is the engine's in metrics and logs; `batch_rows` bounds a micro-batch."""
+
+    name: str
+    batch_rows: int = 512
+    fault: Fault = field(default_factory=lambda: fault_from(os.environ))
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """How a partition's store and journal are made."""
+
+    store: Callable[[int], Store]
+    journal: Callable[[int], Journal]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a micro-batch came to, by partition."""
+
+    rows: int = 0
+    holes: dict[int, int] = field(default_factory=dict)
+    """Source offset from which the partition must be read again."""
+    lost: dict[int, EngineError] = field(default_factory=dict)
+    """Partitions that were closed because their commit did not go through, and why."""
+
+
+class Engine(Generic[RowT]):
+    """Owns partitions. `open` and `discard` may run in any thread; everything else belongs to one."""
+
+    def __init__(self, processor: Processor[RowT], resources: Resources, options: EngineOptions) -> None:
+        self._processor = processor
+        self._resources = resources
+        self._options = options
+        self._partitions: dict[int, Partition] = {}
+        self._committers = ThreadPoolExecutor(_COMMIT_THREADS, f"{options.name}-commit")
+
+    def open(self, number: int, cancelled: Cancelled = lambda: False) -> Partition:
+        """Fence and restore a partition, which may take long. Follow with `adopt` or `discard`."""
+        store = self._resources.store(number)
+        try:
+            journal = self._resources.journal(number)
+            try:
+                return Opening(number, self._label(number), store, journal, cancelled).run()
+            except BaseException:
+                journal.close()
+                raise
+        except BaseException:
+            store.close()
+            raise
+
+    def adopt(self, partition: Partition) -> int:
+        """Let an opened partition take part. Returns the source offset to read it from."""
+        self._partitions[partition.number] = partition
+        self._processor.opened(partition.number, partition.store.scan(KIND_HELD))
+        STATE_BYTES.labels(partition.label).set(partition.store.size())
+        return partition.place.source
+
+    def close(self, number: int) -> None:
+        """Let a partition go; nothing happens where it is not open."""
+        partition = self._partitions.pop(number, None)
+        if partition is not None:
+            self._processor.closed(number)
+            partition.close()
+
+    def close_all(self) -> None:
+        for number in list(self._partitions):
+            self.close(number)
+        self._committers.shutdown()
+
+    def places(self) -> dict[int, int]:
+        """Source offset that comes next, by open partition."""
+        return {number: partition.place.source for number, partition in self._partitions.items()}
+
+    def store(self, number: int) -> Store:
+        """The store of an open partition, to be read."""
+        return self._partitions[number].store
+
+    def process(self, queues: Mapping[int, deque[Delivery]], clock_ms: int) -> Outcome:
+        """One micro-batch: take what the guards let in from the queues of open partitions, and commit it.
+
+        Raises what the processor or a store raises: the process must end then.
+        """
+        began = time.monotonic()
+        admitted = self._admit(queues)
+        work = self._work(admitted, clock_ms)
+        outcome = Outcome(sum(len(admission.rows) for admission in admitted.values()))
+        changed = [n for n in self._partitions if n in work or self._has_moved(n, admitted)]
+        if changed:
+            outcome.lost = self._commit(changed, admitted, work, clock_ms)
+            BATCH_SIZE.labels(self._options.name).observe(outcome.rows)
+            STAGE_SECONDS.labels(self._options.name).observe(time.monotonic() - began)
+            COMMIT_TIME.labels(self._options.name).set_to_current_time()
+        for number in outcome.lost:
+            self.close(number)
+        for number, admission in admitted.items():
+            for reason, count in admission.counts.items():
+                ROWS.labels(reason).inc(count)
+            if admission.hole and number not in outcome.lost:
+                outcome.holes[number] = admission.place.source
+        return outcome
+
+    def _commit(
+        self,
+        changed: list[int],
+        admitted: Mapping[int, Admission[RowT]],
+        work: Mapping[int, Work[RowT]],
+        clock_ms: int,
+    ) -> dict[int, EngineError]:
+        """The commit of the delivery contract, step by step. Returns the partitions that must be closed.
+
+        Wherever it ends: before 4 is through, the transaction is aborted, and the log has nothing of this
+        batch; afterwards the log has all of it, and the restore brings the store level.
+        """
+        fault = self._options.fault
+
+        fault(1)  # 1. Fetch the values that the work wants.
+        stored = {number: self._stored(number, wanted) for number, wanted in work.items()}
+
+        fault(2)  # 2. Apply the rows, all partitions at once.
+        effects = self._processor.apply(work, stored, clock_ms) if work else {}
+
+        def settle(number: int) -> EngineError | None:
+            partition, effect = self._partitions[number], effects.get(number, _NO_EFFECTS)
+            place = admitted[number].place if number in admitted else partition.place
+            changes = {**effect.puts, PLACE_KEY: place.encode()}
+            try:
+                fault(3)  # 3. Outputs, values and, last, the place go out in one transaction.
+                partition.journal.produce(effect.outputs, changes)
+
+                fault(4)  # 4. The transaction is committed: from here on the batch has happened.
+                end = partition.journal.commit()
+            except (OwnershipLost, CommitFailed) as error:
+                return error
+
+            fault(5)  # 5. The store takes the same values, with the offset that they make it level with.
+            partition.store.write({**changes, BOOKMARK_KEY: partition.bookmark(end)})
+            partition.place = place
+            _observe(effect)
+            fault(6)
+            return None
+
+        results = self._side_by_side(settle, changed)
+        return {number: error for number, error in results.items() if error is not None}
+
+    def _side_by_side(
+        self, settle: Callable[[int], EngineError | None], numbers: list[int]
+    ) -> dict[int, EngineError | None]:
+        if len(numbers) == 1:
+            return {numbers[0]: settle(numbers[0])}
+        futures = {number: self._committers.submit(settle, number) for number in numbers}
+        return {number: future.result() for number, future in futures.items()}
+
+    def _admit(self, queues: Mapping[int, deque[Delivery]]) -> dict[int, Admission[RowT]]:
+        waiting = [number for number, queue in queues.items() if queue and number in self._partitions]
+        share = max(1, self._options.batch_rows // max(1, len(waiting)))
+        decode = self._processor.decode
+        return {
+            number: admit(self._partitions[number].place, queues[number], share, decode) for number in waiting
+        }
+
+    def _work(self, admitted: Mapping[int, Admission[RowT]], clock_ms: int) -> dict[int, Work[RowT]]:
+        work = {}
+        for number, partition in self._partitions.items():
+            admission = admitted.get(number)
+            rows = admission.rows if admission else []
+            due = self._processor.due(number, clock_ms)
+            if rows or due:
+                place = admission.place if admission else partition.place
+                work[number] = Work(rows, due, place.raw)
+        return work
+
+    def _has_moved(self, number: int, admitted: Mapping[int, Admission[RowT]]) -> bool:
+        return number in admitted and admitted[number].place != self._partitions[number].place
+
+    def _stored(self, number: int, wanted: Work[RowT]) -> dict[bytes, bytes | None]:
+        keys = list(dict.fromkeys(self._processor.keys(wanted)))
+        return dict(zip(keys, self._partitions[number].store.get_many(keys), strict=True))
+
+    def _label(self, number: int) -> str:
+        return f"{self._options.name}-{number}"
+
+
+_NO_EFFECTS = Effects()
+
+
+def _observe(effect: Effects) -> None:
+    for outcome, count in effect.counts.items():
+        ROWS.labels(outcome).inc(count)
+    now = time.time()
+    for sent in effect.broker_times:
+        FRESHNESS.observe(max(0.0, now - sent / 1000))

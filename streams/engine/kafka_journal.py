@@ -1,0 +1,254 @@
+"""The journal on Kafka: one transactional producer per partition, whose id fences the owner before."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from streams import kafka
+from streams.engine.journal import Cancelled, Changes, Chunk, Facts, OpeningCancelled
+from streams.engine.processor import Output
+from streams.errors import CommitFailed, EngineError, OwnershipLost, TopicError
+from streams.settings import KafkaSettings
+
+_CHUNK_RECORDS = 5_000
+_ASK_SECONDS = 10.0
+_SILENCE_SECONDS = 1_800.0
+"""How long an opening bears a broker that does not answer, before it gives up."""
+
+_FENCED = (
+    kafka.KafkaError._FENCED,
+    kafka.KafkaError.PRODUCER_FENCED,
+    kafka.KafkaError.INVALID_PRODUCER_EPOCH,
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalNames:
+    """`owner` is the same for all workers of a deployment and engine: ids of transactions begin with it."""
+
+    owner: str
+    source: str
+    changelog: str
+
+
+class KafkaJournal:
+    """See `streams.engine.journal.Journal`."""
+
+    def __init__(self, settings: KafkaSettings, names: JournalNames, partition: int) -> None:
+        self._settings = settings
+        self._names = names
+        self._partition = partition
+        self._label = f"{names.owner}-{partition}"
+        self._producer: kafka.Producer | None = None
+        self._landed: int | None = None
+
+    def fence(self, cancelled: Cancelled) -> Facts:
+        self._producer = kafka.producer(self._settings, transactional_id=self._label)
+        patience = _Patience(self._label, cancelled)
+        while True:
+            try:
+                self._producer.init_transactions(1.0)
+                break
+            except kafka.KafkaException as error:
+                patience.bear(error)
+        while True:
+            try:
+                return self._facts()
+            except kafka.KafkaException as error:
+                patience.bear(error)
+
+    def replay(self, start: int, end: int, cancelled: Cancelled) -> Iterator[Chunk]:
+        if start >= end:
+            return
+        reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
+        try:
+            reader.assign([kafka.TopicPartition(self._names.changelog, self._partition, start)])
+            patience = _Patience(self._label, cancelled)
+            position = start
+            while position < end:
+                chunk = _chunk(reader.consume(_CHUNK_RECORDS, 0.2), position)
+                if chunk.end == position:
+                    patience.bear(None)
+                    continue
+                patience.reset()
+                position = chunk.end
+                if chunk.records:
+                    yield chunk
+        finally:
+            reader.close()
+
+    def produce(self, outputs: Sequence[Output], changes: Changes) -> None:
+        producer = self._open_producer()
+        try:
+            producer.begin_transaction()
+            for output in outputs:
+                self._send(output.topic, output.key, output.value, headers=list(output.headers))
+            self._landed = None
+            last = len(changes) - 1
+            for index, (key, value) in enumerate(changes.items()):
+                report = {"on_delivery": self._delivered} if index == last else {}
+                self._send(self._names.changelog, key, value, partition=self._partition, **report)
+        except kafka.KafkaException as error:
+            raise self._failure(error) from error
+
+    def commit(self) -> int:
+        producer = self._open_producer()
+        give_up = time.monotonic() + 2 * self._settings.transaction_timeout_ms / 1000
+        while True:
+            try:
+                producer.commit_transaction(max(0.1, give_up - time.monotonic()))
+                break
+            except kafka.KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > give_up:
+                    raise self._failure(error) from error
+        producer.poll(0)
+        if self._landed is None:
+            raise EngineError(
+                f"{self._label}: a transaction was committed without a report of its last record"
+            )
+        return self._landed + 1
+
+    def close(self) -> None:
+        if self._producer is not None:
+            # Without this the client would wait for what it can no longer deliver.
+            self._producer.purge()
+            self._producer = None
+
+    def _send(self, topic: str, key: bytes, value: bytes | None, **rest: Any) -> None:
+        producer = self._open_producer()
+        give_up = time.monotonic() + self._settings.transaction_timeout_ms / 1000
+        while True:
+            try:
+                producer.produce(topic, value, key, **rest)
+                return
+            except BufferError:
+                if time.monotonic() > give_up:
+                    raise CommitFailed(f"{self._label}: the broker takes no records") from None
+                producer.poll(0.05)
+
+    def _delivered(self, error: kafka.KafkaError | None, message: kafka.Message) -> None:
+        if error is None:
+            self._landed = message.offset()
+
+    def _open_producer(self) -> kafka.Producer:
+        if self._producer is None:
+            raise EngineError(f"{self._label}: the journal is closed")
+        return self._producer
+
+    def _failure(self, error: kafka.KafkaException) -> EngineError:
+        """Fenced or not, nothing is retried here: the log itself knows what has happened."""
+        cause = error.args[0]
+        if cause.code() in _FENCED:
+            return OwnershipLost(f"{self._label}: another process owns the partition now")
+        return CommitFailed(f"{self._label}: the transaction did not go through: {cause.str()}")
+
+    def _facts(self) -> Facts:
+        admin = kafka.admin_client(self._settings)
+        names = [self._names.source, self._names.changelog]
+        described = admin.describe_topics(kafka.TopicCollection(names), request_timeout=_ASK_SECONDS)
+        source, changelog = (_described(described[name], name, self._partition) for name in names)
+        resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, self._names.changelog)
+        configs = admin.describe_configs([resource], request_timeout=_ASK_SECONDS)[resource].result()
+        reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
+        try:
+            start, _ = reader.get_watermark_offsets(
+                kafka.TopicPartition(self._names.source, self._partition), timeout=_ASK_SECONDS
+            )
+            _, end = reader.get_watermark_offsets(
+                kafka.TopicPartition(self._names.changelog, self._partition), timeout=_ASK_SECONDS
+            )
+        finally:
+            reader.close()
+        return Facts(source, start, changelog, end, int(configs["delete.retention.ms"].value))
+
+
+_RESTORE: kafka.Config = {
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 10,
+    "fetch.message.max.bytes": 8_000_000,
+    "queued.max.messages.kbytes": 65_536,
+}
+
+
+class _Patience:
+    """Bears failures that may pass, until it is cancelled or the broker has been silent for too long."""
+
+    def __init__(self, label: str, cancelled: Cancelled) -> None:
+        self._label = label
+        self._cancelled = cancelled
+        self.reset()
+
+    def reset(self) -> None:
+        self._since = time.monotonic()
+        self._said = self._since
+
+    def bear(self, error: kafka.KafkaException | None) -> None:
+        """Return where trying again may help; raise OpeningCancelled or EngineError."""
+        if self._cancelled():
+            raise OpeningCancelled(self._label)
+        if error is not None and not _may_pass(error.args[0]):
+            raise EngineError(f"{self._label}: cannot be opened: {error.args[0].str()}") from error
+        now = time.monotonic()
+        if now - self._since > _SILENCE_SECONDS:
+            raise EngineError(f"{self._label}: the broker has not answered for {now - self._since:.0f} s")
+        if now - self._said > 5.0:
+            self._said = now
+            _log.warning("%s: waiting for the broker since %.0f s", self._label, now - self._since)
+        if error is not None:
+            time.sleep(0.05)
+
+
+_TRANSIENT = (
+    kafka.KafkaError._TIMED_OUT,
+    kafka.KafkaError._TRANSPORT,
+    kafka.KafkaError._ALL_BROKERS_DOWN,
+    kafka.KafkaError._RESOLVE,
+    kafka.KafkaError.REQUEST_TIMED_OUT,
+    kafka.KafkaError.LEADER_NOT_AVAILABLE,
+    kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
+    kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    kafka.KafkaError.NOT_COORDINATOR,
+    kafka.KafkaError.CONCURRENT_TRANSACTIONS,
+)
+
+
+def _may_pass(error: kafka.KafkaError) -> bool:
+    return bool(error.retriable()) or error.code() in _TRANSIENT
+
+
+def _chunk(messages: list[kafka.Message], position: int) -> Chunk:
+    """The end of the partition is an event of its own: it counts the markers that follow the last record."""
+    changes: dict[bytes, bytes | None] = {}
+    records, end = 0, position
+    for message in messages:
+        error = message.error()
+        if error is None:
+            changes[message.key() or b""] = message.value()
+            records, end = records + 1, (message.offset() or 0) + 1
+        elif error.code() == kafka.KafkaError._PARTITION_EOF:
+            end = max(end, message.offset() or 0)
+        elif not _may_pass(error):
+            raise EngineError(f"the changelog cannot be read: {error.str()}")
+    return Chunk(changes, records, end)
+
+
+def _described(future: Any, name: str, partition: int) -> bytes:
+    """Id of a topic that has the partition."""
+    try:
+        topic = future.result()
+    except kafka.KafkaException as error:
+        if error.args[0].code() == kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise TopicError(f"topic {name} is missing; run `penchant topics create`") from error
+        raise
+    if partition >= len(topic.partitions):
+        raise TopicError(
+            f"topic {name} has {len(topic.partitions)} partitions, yet partition {partition} is read; "
+            "the source and its changelog need the same number"
+        )
+    bits = (topic.topic_id.get_most_significant_bits(), topic.topic_id.get_least_significant_bits())
+    return b"".join((half % 2**64).to_bytes(8, "big") for half in bits)

@@ -1,0 +1,116 @@
+"""One source partition in the hands of its owner, and how it gets there: fence, check, restore."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from state.store import Store
+from streams.engine.journal import Cancelled, Facts, Journal
+from streams.engine.place import BOOKMARK_KEY, NO_RAW, PLACE_KEY, Bookmark, Place
+from streams.errors import SourceRecreated, SourceTrimmed
+from streams.metrics import RECOVERY, RESTORED
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Partition:
+    """`place` and `store` are level with the changelog but during a commit."""
+
+    number: int
+    label: str
+    """Engine and number, for logs and metrics."""
+    store: Store
+    journal: Journal
+    place: Place
+    changelog_topic: bytes
+
+    def bookmark(self, offset: int) -> bytes:
+        return Bookmark(offset, _now_ms(), self.changelog_topic).encode()
+
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+
+
+@dataclass(slots=True, frozen=True)
+class Opening:
+    """What it takes to open a partition. Who makes one closes `store` and `journal` where `run` fails."""
+
+    number: int
+    label: str
+    store: Store
+    journal: Journal
+    cancelled: Cancelled
+
+    def run(self) -> Partition:
+        """Take the partition from its owner before, and make the store level with its changelog.
+
+        Raises SourceRecreated or SourceTrimmed where going on would skip events in silence, and
+        OpeningCancelled.
+        """
+        facts = self.journal.fence(self.cancelled)
+        self._restore(facts)
+        value = self.store.get(PLACE_KEY)
+        if value is None:
+            place = Place(facts.source_start, NO_RAW, facts.source_topic)
+        else:
+            place = Place.decode(value)
+            _check_source(place, facts, self.label)
+        return Partition(self.number, self.label, self.store, self.journal, place, facts.changelog_topic)
+
+    def _restore(self, facts: Facts) -> None:
+        start = self._local_start(facts)
+        began, records, progress = time.monotonic(), 0, RECOVERY.labels(self.label)
+        for chunk in self.journal.replay(start, facts.changelog_end, self.cancelled):
+            bookmark = Bookmark(chunk.end, _now_ms(), facts.changelog_topic).encode()
+            self.store.write({**chunk.changes, BOOKMARK_KEY: bookmark})
+            records += chunk.records
+            RESTORED.inc(chunk.records)
+            progress.set((chunk.end - start) / (facts.changelog_end - start))
+        progress.set(1.0)
+        if records:
+            _log.info("%s: restored %d records in %.1f s", self.label, records, time.monotonic() - began)
+
+    def _local_start(self, facts: Facts) -> int:
+        """Changelog offset from which the store lacks records; a store that cannot be trusted is cleared."""
+        value = self.store.get(BOOKMARK_KEY)
+        if value is not None:
+            bookmark = Bookmark.decode(value)
+            reason = _distrust(bookmark, facts)
+            if reason is None:
+                return bookmark.offset
+            _log.warning("%s: the local store %s: rebuilding it from the changelog", self.label, reason)
+        self.store.clear()
+        return 0
+
+
+def _distrust(bookmark: Bookmark, facts: Facts) -> str | None:
+    if bookmark.topic != facts.changelog_topic:
+        return "belongs to another changelog topic"
+    if bookmark.offset > facts.changelog_end:
+        return "is ahead of the changelog"
+    age = _now_ms() - bookmark.written_ms
+    if bookmark.offset < facts.changelog_end and age > facts.delete_retention_ms:
+        # What was deleted meanwhile may have left the changelog without a trace.
+        return "is older than the changelog keeps deletions"
+    return None
+
+
+def _check_source(place: Place, facts: Facts, label: str) -> None:
+    if place.topic != facts.source_topic:
+        raise SourceRecreated(
+            f"{label}: the source topic was deleted and made anew, so its offsets start again; "
+            "delete the changelog topic too, or give the deployment another app.name"
+        )
+    # The one offset that may be missing is the marker of the last transaction that was read.
+    if facts.source_start > place.source + 1:
+        raise SourceTrimmed(
+            f"{label}: the source was cut up to offset {facts.source_start}, yet nothing beyond "
+            f"{place.source} was read; raise the topic's retention, and delete the changelog topic to go on "
+            "without the lost events"
+        )
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
