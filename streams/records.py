@@ -87,7 +87,7 @@ class Reason(msgspec.Struct, omit_defaults=True):
 
 
 class RecommendedItem(msgspec.Struct, omit_defaults=True):
-    """One place of a slate. `source` is one of: interest, head, trending, popular."""
+    """One place of a slate. `source` is one of: interest, head, trending, new."""
 
     item_id: str
     score: float

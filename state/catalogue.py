@@ -1,0 +1,199 @@
+"""All items that can be recommended, as arrays: one row per item, read by one thread, written by another.
+
+The writer calls `apply` and `rate`; the reader holds `lock` while it works on the columns. Vectors are
+made before the lock is taken, so a reader waits for the copying alone.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.items import EncodedItem
+from state.layout import DIM
+from state.slots import item_hash
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+CATEGORIES = 4
+"""Categories of an item that a cap looks at."""
+FOREVER = np.iinfo(np.int64).max
+_FIRST_ROWS = 1024
+
+
+class ItemSpace(Protocol):
+    """Makes one vector of an item's modalities, of unit length or zero (`state.fusion.Fusion`)."""
+
+    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]]) -> Float32: ...
+
+
+class Columns:
+    """One array per property, all of the same length; rows beyond the catalogue's size are unused.
+
+    `vectors` float32 [n, 64], of unit length, or zero for an item without; `live` bool; `published` and
+    `expires` int64, epoch milliseconds; `hashes` uint64; `categories` int32 [n, 4], -1 for none;
+    `heights` float64, demand as in `state.trending`.
+    """
+
+    __slots__ = ("categories", "expires", "hashes", "heights", "live", "published", "vectors")
+
+    def __init__(self, rows: int) -> None:
+        self.vectors: Float32 = np.zeros((rows, DIM), dtype=np.float32)
+        self.live: Bool = np.zeros(rows, dtype=np.bool_)
+        self.published: Int64 = np.zeros(rows, dtype=np.int64)
+        self.expires: Int64 = np.full(rows, FOREVER, dtype=np.int64)
+        self.hashes: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
+        self.categories: NDArray[np.int32] = np.full((rows, CATEGORIES), -1, dtype=np.int32)
+        self.heights: NDArray[np.float64] = np.full(rows, -np.inf, dtype=np.float64)
+
+    def grown(self, rows: int) -> "Columns":
+        """A copy with room for `rows`."""
+        larger = Columns(rows)
+        for name in self.__slots__:
+            getattr(larger, name)[: len(self.live)] = getattr(self, name)
+        return larger
+
+
+class Catalogue:
+    """Items by row. A row is used again after its item was withdrawn."""
+
+    def __init__(self, space: ItemSpace) -> None:
+        self.lock = threading.Lock()
+        self.columns = Columns(_FIRST_ROWS)
+        self.ids: list[str] = []
+        self.titles: list[str] = []
+        self.topics: list[tuple[str, ...]] = []
+        self.row_of: dict[str, int] = {}
+        self.row_of_hash: dict[int, int] = {}
+        self.topic_names: dict[str, str] = {}
+        """Every topic ever seen by its name in lower case, for search words."""
+        self.version = 0
+        """Grows by one with every change."""
+        self._space = space
+        self._free: list[int] = []
+        self._category_codes: dict[str, int] = {}
+        self._positions: dict[str, tuple[int, int]] = {}
+        self._void: set[str] = set()
+        self._heights: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """Items that are there, available or not."""
+        return len(self.row_of)
+
+    @property
+    def rows(self) -> int:
+        """Rows in use by the columns, those of withdrawn items among them."""
+        return len(self.ids)
+
+    def apply(self, changes: Iterable[tuple[str, EncodedItem | None]]) -> int:
+        """Take records of `items.encoded` in log order, None for a null value; returns how many counted.
+
+        Of two records of an item from one raw partition the one with the higher offset holds, whatever
+        order they come in; between partitions (the raw topic was widened) the later in the log.
+        """
+        taken: dict[str, EncodedItem | None] = {}
+        count = 0
+        for item_id, item in changes:
+            if self._accepts(item_id, item):
+                taken.pop(item_id, None)
+                taken[item_id] = None if item is None or item.withdrawn else item
+                count += 1
+        kept = [item for item in taken.values() if item is not None]
+        vectors = self._vectors(kept)
+        with self.lock:
+            for item_id, change in taken.items():
+                if change is None:
+                    self._remove(item_id)
+            self._make_room(len(kept))
+            for item, vector in zip(kept, vectors, strict=True):
+                self._put(item, vector)
+            self.version += bool(taken)
+        return count
+
+    def rate(self, heights: Iterable[tuple[str, float]]) -> None:
+        """Take the demand for items (`state.trending.height`); it waits for items that come later."""
+        with self.lock:
+            for item_id, height in heights:
+                self._heights[item_id] = height
+                row = self.row_of.get(item_id)
+                if row is not None:
+                    self.columns.heights[row] = height
+            self.version += 1
+
+    def _accepts(self, item_id: str, item: EncodedItem | None) -> bool:
+        if item is None:
+            # A null follows its marked withdrawal. Where that one was late, so is the null; where
+            # compaction took it away, the null alone withdraws.
+            late = item_id in self._void
+            self._void.discard(item_id)
+            return not late
+        known = self._positions.get(item_id)
+        if known is not None and known[0] == item.partition and item.offset < known[1]:
+            if item.withdrawn:
+                self._void.add(item_id)
+            return False
+        self._positions[item_id] = (item.partition, item.offset)
+        self._void.discard(item_id)
+        return True
+
+    def _vectors(self, items: Sequence[EncodedItem]) -> Float32:
+        if not items:
+            return np.zeros((0, DIM), dtype=np.float32)
+        return self._space.item_vectors([item.vectors for item in items])
+
+    def _make_room(self, more: int) -> None:
+        needed = len(self.ids) + max(0, more - len(self._free))
+        capacity = len(self.columns.live)
+        if needed > capacity:
+            self.columns = self.columns.grown(max(needed, 2 * capacity))
+
+    def _put(self, item: EncodedItem, vector: Float32) -> None:
+        row = self._row(item.item_id)
+        columns = self.columns
+        columns.vectors[row] = vector
+        columns.live[row] = item.available
+        columns.published[row] = 0 if item.published_at is None else item.published_at
+        columns.expires[row] = FOREVER if item.expires_at is None else item.expires_at
+        columns.heights[row] = self._heights.get(item.item_id, -np.inf)
+        columns.categories[row] = -1
+        for place, category in enumerate(item.categories[:CATEGORIES]):
+            columns.categories[row, place] = self._category_codes.setdefault(
+                category, len(self._category_codes)
+            )
+        self.titles[row] = item.title
+        self.topics[row] = item.topics
+        for topic in item.topics:
+            self.topic_names.setdefault(topic.casefold(), topic)
+
+    def _row(self, item_id: str) -> int:
+        row = self.row_of.get(item_id)
+        if row is not None:
+            return row
+        if self._free:
+            row = self._free.pop()
+            self.ids[row] = item_id
+        else:
+            row = len(self.ids)
+            self.ids.append(item_id)
+            self.titles.append("")
+            self.topics.append(())
+        self.row_of[item_id] = row
+        key = item_hash(item_id)
+        self.row_of_hash[key] = row
+        self.columns.hashes[row] = key
+        return row
+
+    def _remove(self, item_id: str) -> None:
+        row = self.row_of.pop(item_id, None)
+        if row is None:
+            return
+        self.row_of_hash.pop(int(self.columns.hashes[row]), None)
+        self.columns.live[row] = False
+        self.columns.vectors[row] = 0.0
+        self.titles[row] = ""
+        self.topics[row] = ()
+        self._free.append(row)

@@ -1,0 +1,231 @@
+"""The second record of a user: what was seen and disliked, which topics, which search words.
+
+It is folded row by row from what the fusion accepted, so it is a function of the row sequence alone
+and does not change with the way the rows are cut into batches. Every part is bounded, and a part's
+bounds hold in event time: what is dropped is always what was mentioned longest ago, or weighs least.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import xxhash
+
+from state.errors import CodecError
+from state.events import ACTIONS, Action, Row, RowKind
+from state.recency import drop, mark_of, stamp_of, touch
+
+VERSION = 1
+DAY_MS = 86_400_000
+TOPIC_HALF_LIFE_MS = 7 * DAY_MS
+
+SEEN_LIMIT = 300
+DISLIKED_LIMIT = 80
+LIKED_LIMIT = 16
+PENDING_LIMIT = 16
+TOPIC_LIMIT = 20
+TOPIC_BYTES = 560
+"""All names of topics together, in UTF-8."""
+TOPIC_NAME_BYTES = 64
+SEARCH_LIMIT = 6
+SEARCH_BYTES = 48
+
+DAY_STAMP = 2
+TIME_STAMP = 6
+
+TOPIC_WEIGHTS: Mapping[Action, float] = {
+    Action.VIEW: 1.0,
+    Action.CLICK: 1.0,
+    Action.LIKE: 3.0,
+    Action.UNLIKE: -3.0,
+    Action.DISLIKE: -3.0,
+    Action.SKIP: -1.0,
+    Action.SHARE: 3.0,
+    Action.SAVE: 3.0,
+    Action.PURCHASE: 4.0,
+    Action.COMMENT: 2.0,
+    Action.SEARCH: 1.0,
+}
+
+Mass = tuple[float, float]
+"""Liking and disliking of a topic as heights: log2 of the sum of w 2^(t / half-life); -inf for none."""
+
+NOTHING = -math.inf
+
+
+class Profile(msgspec.Struct, array_like=True):
+    """One user's second record. Sets as in `state.recency`; stamps are days or milliseconds."""
+
+    version: int = VERSION
+    seen: bytes = b""
+    """Items by the day of their last sight."""
+    disliked: bytes = b""
+    """Items by the time of the dislike that holds."""
+    liked: bytes = b""
+    """Items by the time of the last like or unlike, so that an older dislike that comes late is void."""
+    pending: bytes = b""
+    """Events by time whose item was unknown, so that an amendment brings its topics once."""
+    topics: dict[str, Mass] = {}
+    searches: list[tuple[int, str]] = []
+
+
+_decoder = msgspec.msgpack.Decoder(Profile)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def decode_profile(value: bytes | None) -> Profile:
+    """A new profile for None. Raises CodecError for bytes of an unknown version or form."""
+    if value is None:
+        return Profile()
+    try:
+        profile = _decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise CodecError(f"not a profile: {error}") from error
+    if profile.version != VERSION:
+        raise CodecError(f"profile of unknown version {profile.version}")
+    return profile
+
+
+def encode_profile(profile: Profile) -> bytes:
+    return _encoder.encode(profile)
+
+
+def fold_profile(profile: Profile, rows: Iterable[tuple[Row, int]]) -> None:
+    """Fold rows that the fusion accepted, each with the 64-bit hash of its item (0 where it has none)."""
+    for row, item in rows:
+        if row.kind == RowKind.EVENT:
+            _fold_event(profile, row, item)
+        elif row.kind == RowKind.AMEND:
+            _fold_amendment(profile, row)
+        else:
+            _fold_retraction(profile, row, item)
+
+
+def topic_shares(
+    profile: Profile, now_ms: int, count: int, vocabulary: Mapping[str, str]
+) -> dict[str, float]:
+    """The `count` topics with most liking left, largest first, as shares of one.
+
+    A searched word counts where `vocabulary` (lower case to the topic's name) knows it.
+    """
+    now = now_ms / TOPIC_HALF_LIFE_MS
+    weights = {
+        name: weight
+        for name, (liking, disliking) in profile.topics.items()
+        if (weight := _unfold(liking, now) - _unfold(disliking, now)) > 0
+    }
+    for time_ms, words in profile.searches:
+        for word in words.casefold().split():
+            if (name := vocabulary.get(word)) is not None:
+                weights[name] = weights.get(name, 0.0) + _unfold(time_ms / TOPIC_HALF_LIFE_MS, now)
+    best = sorted(weights.items(), key=lambda entry: (-entry[1], entry[0]))[:count]
+    total = sum(weight for _, weight in best)
+    return {name: weight / total for name, weight in best}
+
+
+def _fold_event(profile: Profile, row: Row, item: int) -> None:
+    action = ACTIONS[row.action]
+    if row.item_id is not None:
+        mark = mark_of(item)
+        if action is not Action.SEARCH:
+            profile.seen = touch(profile.seen, _day(row.time), mark, SEEN_LIMIT)
+        if action is Action.DISLIKE:
+            _dislike(profile, row.time, mark)
+        elif action in (Action.LIKE, Action.UNLIKE):
+            _like(profile, row.time, mark)
+        if not row.topics:
+            profile.pending = touch(profile.pending, _time(row.time), _event_mark(row), PENDING_LIMIT)
+    if action is Action.SEARCH and row.text:
+        _search(profile, row.time, row.text)
+    _weigh(profile, row, TOPIC_WEIGHTS[action])
+
+
+def _fold_amendment(profile: Profile, row: Row) -> None:
+    mark = _event_mark(row)
+    if row.topics and stamp_of(profile.pending, mark, TIME_STAMP) is not None:
+        profile.pending = drop(profile.pending, mark, TIME_STAMP)
+        _weigh(profile, row, TOPIC_WEIGHTS[ACTIONS[row.action]])
+
+
+def _fold_retraction(profile: Profile, row: Row, item: int) -> None:
+    action = ACTIONS[row.action]
+    if action is Action.DISLIKE and row.item_id is not None:
+        _like(profile, row.time + 1, mark_of(item))
+    if action is Action.SEARCH and row.text:
+        taken_back = (row.time, _words(row.text))
+        profile.searches = [search for search in profile.searches if search != taken_back]
+    profile.pending = drop(profile.pending, _event_mark(row), TIME_STAMP)
+    _weigh(profile, row, -TOPIC_WEIGHTS[action])
+
+
+def _dislike(profile: Profile, time_ms: int, mark: bytes) -> None:
+    liked = stamp_of(profile.liked, mark, TIME_STAMP)
+    if liked is None or liked <= time_ms:
+        profile.disliked = touch(profile.disliked, _time(time_ms), mark, DISLIKED_LIMIT)
+
+
+def _like(profile: Profile, time_ms: int, mark: bytes) -> None:
+    profile.liked = touch(profile.liked, _time(time_ms), mark, LIKED_LIMIT)
+    disliked = stamp_of(profile.disliked, mark, TIME_STAMP)
+    if disliked is not None and disliked < time_ms:
+        profile.disliked = drop(profile.disliked, mark, TIME_STAMP)
+
+
+def _search(profile: Profile, time_ms: int, text: str) -> None:
+    words = _words(text)
+    if words and (time_ms, words) not in profile.searches:
+        profile.searches = sorted([*profile.searches, (time_ms, words)])[-SEARCH_LIMIT:]
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split()).encode()[:SEARCH_BYTES].decode(errors="ignore")
+
+
+def _weigh(profile: Profile, row: Row, weight: float) -> None:
+    if weight == 0 or not row.topics:
+        return
+    level = row.time / TOPIC_HALF_LIFE_MS + math.log2(abs(weight))
+    topics = profile.topics
+    for name in row.topics:
+        liking, disliking = topics.get(name, (NOTHING, NOTHING))
+        topics[name] = (_sum(liking, level), disliking) if weight > 0 else (liking, _sum(disliking, level))
+    if len(topics) > TOPIC_LIMIT or _name_bytes(topics) > TOPIC_BYTES:
+        profile.topics = _heaviest(topics)
+
+
+def _heaviest(topics: dict[str, Mass]) -> dict[str, Mass]:
+    kept: dict[str, Mass] = {}
+    room = TOPIC_BYTES
+    for name, mass in sorted(topics.items(), key=lambda entry: (-max(entry[1]), entry[0])):
+        size = len(name.encode())
+        if size <= TOPIC_NAME_BYTES and size <= room and len(kept) < TOPIC_LIMIT:
+            kept[name] = mass
+            room -= size
+    return kept
+
+
+def _name_bytes(topics: Mapping[str, Mass]) -> int:
+    return sum(map(len, map(str.encode, topics)))
+
+
+def _sum(left: float, right: float) -> float:
+    """log2(2^left + 2^right)."""
+    if left < right:
+        left, right = right, left
+    return left + math.log2(1.0 + 2.0 ** (right - left))
+
+
+def _unfold(height: float, now: float) -> float:
+    return math.pow(2.0, min(height - now, 60.0))
+
+
+def _event_mark(row: Row) -> bytes:
+    return xxhash.xxh32_digest(row.event_id.encode())
+
+
+def _day(time_ms: int) -> bytes:
+    return min(max(time_ms // DAY_MS, 0), 0xFFFF).to_bytes(DAY_STAMP, "big")
+
+
+def _time(time_ms: int) -> bytes:
+    return min(max(time_ms, 0), 0xFFFFFFFFFFFF).to_bytes(TIME_STAMP, "big")

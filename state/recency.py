@@ -1,0 +1,58 @@
+"""Bounded sets of hashes, each with the time of its last mention, kept as sorted fixed-width bytes.
+
+An entry is a big-endian stamp followed by four bytes of hash, so entries sort by time as plain bytes
+do, the oldest can be cut off the front, and a whole batch of sets decodes with one `numpy.frombuffer`.
+The result of any sequence of `touch` is the same for every order of the calls.
+"""
+
+from bisect import bisect_left
+
+MARK_BYTES = 4
+
+
+def mark_of(item_hash: int) -> bytes:
+    """The four bytes by which a set knows an item: the low half of its 64-bit hash, big-endian."""
+    return (item_hash & 0xFFFFFFFF).to_bytes(MARK_BYTES, "big")
+
+
+def find(entries: bytes, mark: bytes, stamp_bytes: int) -> int:
+    """Index of the first byte of the entry of `mark`, or -1."""
+    width = stamp_bytes + MARK_BYTES
+    at = entries.find(mark, stamp_bytes)
+    while at >= 0:
+        if (at - stamp_bytes) % width == 0:
+            return at - stamp_bytes
+        at = entries.find(mark, at + 1)
+    return -1
+
+
+def stamp_of(entries: bytes, mark: bytes, stamp_bytes: int) -> int | None:
+    """The stamp of `mark`, or None where it is not in the set."""
+    at = find(entries, mark, stamp_bytes)
+    return None if at < 0 else int.from_bytes(entries[at : at + stamp_bytes], "big")
+
+
+def touch(entries: bytes, stamp: bytes, mark: bytes, limit: int) -> bytes:
+    """The set with `mark` at the later of its own stamp and `stamp`, cut to the `limit` latest."""
+    width = len(stamp) + MARK_BYTES
+    at = find(entries, mark, len(stamp))
+    if at >= 0:
+        if entries[at : at + len(stamp)] >= stamp:
+            return entries
+        entries = entries[:at] + entries[at + width :]
+    entry = stamp + mark
+    if entry > entries[-width:]:
+        entries += entry
+    else:
+        count = len(entries) // width
+        place = width * bisect_left(
+            range(count), entry, key=lambda index: entries[index * width : (index + 1) * width]
+        )
+        entries = entries[:place] + entry + entries[place:]
+    return entries[-limit * width :]
+
+
+def drop(entries: bytes, mark: bytes, stamp_bytes: int) -> bytes:
+    """The set without `mark`."""
+    at = find(entries, mark, stamp_bytes)
+    return entries if at < 0 else entries[:at] + entries[at + stamp_bytes + MARK_BYTES :]

@@ -1,0 +1,183 @@
+"""Slates for a batch of users: candidates, filters, diversity, a fill for who is new, and reasons."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.catalogue import Catalogue
+from state.diversity import Candidates, choose
+from state.filters import MarkIndex, available, days_of, hide_known
+from state.fusion import Readouts
+from state.profile import Profile
+from state.ranking import BARRED, best, head_scores, in_order, queries, scores
+from state.reasons import Why, explain
+from state.settings import RecommendSettings
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+INTEREST = "interest"
+HEAD = "head"
+TRENDING = "trending"
+NEW = "new"
+
+HEAD_SHARE = 4
+"""The heads bring one candidate for so many of the ranking vector."""
+_CELLS = 2_000_000
+"""Scores in memory at once: users of a chunk times items."""
+
+
+class Pick(NamedTuple):
+    """One place of a slate. `score` is the inner product for interest and head, the share of the most
+    demanded item's demand for trending, and 0 for new."""
+
+    item_id: str
+    score: float
+    source: str
+    reasons: tuple[Why, ...]
+
+
+@dataclass(slots=True, frozen=True)
+class Audience:
+    """Who gets slates: n users, and the moment (epoch milliseconds, int64 [n]) that availability,
+    publishing and expiry are judged at."""
+
+    readouts: Readouts
+    profiles: Sequence[Profile]
+    moments: Int64
+
+    def part(self, places: Sequence[int]) -> "Audience":
+        """The users at these places alone."""
+        if len(places) == len(self.profiles):
+            return self
+        index = np.array(places, dtype=np.int64)
+        readouts = Readouts(
+            **{field.name: getattr(self.readouts, field.name)[index] for field in fields(Readouts)}
+        )
+        return Audience(readouts, [self.profiles[place] for place in places], self.moments[index])
+
+
+class _View:
+    """What is derived from one version of the catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        columns, rows = catalogue.columns, catalogue.rows
+        self.version = catalogue.version
+        self.hashes = columns.hashes[:rows]
+        self.marks = MarkIndex(self.hashes)
+        self.encoded = np.asarray(columns.vectors[:rows].any(axis=1), dtype=np.bool_)
+        heights, published = columns.heights[:rows], columns.published[:rows]
+        self.demand: Int64 = np.lexsort((self.hashes, -published, -heights))
+        self.top = float(heights[columns.live[:rows]].max(initial=-np.inf))
+
+
+class Recommender:
+    """Makes slates over a catalogue. Call it from one thread."""
+
+    def __init__(self, catalogue: Catalogue, settings: RecommendSettings) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
+        self._view = _View(catalogue)
+
+    def slates(self, audience: Audience) -> list[list[Pick]]:
+        """At most `top_k` picks per user, best first, none of them barred to the user."""
+        found: list[list[Pick]] = []
+        with self._catalogue.lock:
+            if self._view.version != self._catalogue.version:
+                self._view = _View(self._catalogue)
+            size = max(1, _CELLS // max(1, self._catalogue.rows))
+            for part in _chunks(audience, size):
+                found.extend(self._chunk(part))
+        return found
+
+    def _chunk(self, audience: Audience) -> list[list[Pick]]:
+        users = len(audience.profiles)
+        if users == 0 or self._catalogue.rows == 0:
+            return [[] for _ in range(users)]
+        allowed = available(self._catalogue, audience.moments)
+        days = days_of(audience.readouts.time_ms)
+        hide_known(allowed, self._view.marks, audience.profiles, days, self._settings.seen_days)
+        chosen, values, from_heads = self._personal(audience.readouts, allowed)
+        sources = np.where(from_heads, HEAD, INTEREST).tolist()
+        scored = values.tolist()
+        for user in np.flatnonzero((chosen < 0).any(axis=1)).tolist():
+            self._fill(chosen[user], allowed[user], scored[user], sources[user])
+        reasons = explain(self._catalogue, audience.readouts, audience.profiles, chosen)
+        return [self._picks(*row) for row in zip(chosen.tolist(), scored, sources, reasons, strict=True)]
+
+    def _personal(self, readouts: Readouts, allowed: Bool) -> tuple[Int64, Float32, Bool]:
+        """Rows chosen by interest, int64 [n, top_k] with -1 for none, their scores, and whether a head
+        alone brought them."""
+        columns, rows, hashes = self._catalogue.columns, self._catalogue.rows, self._view.hashes
+        wanted = np.asarray(readouts.interest.any(axis=1), dtype=np.bool_)
+        fit = allowed & self._view.encoded & wanted[:, None]
+        values = scores(queries(readouts), fit, columns.vectors[:rows])
+        by_heads = head_scores(readouts, fit, columns.vectors[:rows])
+        count = max(self._settings.candidates, self._settings.top_k)
+        first = in_order(values, best(values, count, hashes), hashes)
+        second = in_order(by_heads, best(by_heads, count // HEAD_SHARE, hashes), hashes)
+        fit[np.arange(len(fit))[:, None], first] = False
+        candidates = np.concatenate([first, second], axis=1)
+        candidate_scores = np.take_along_axis(values, candidates, axis=1)
+        valid = candidate_scores > BARRED
+        valid[:, first.shape[1] :] &= np.take_along_axis(fit, second, axis=1)
+        places = self._choose(candidates, candidate_scores, valid)
+        taken = places.clip(0)
+        chosen = np.where(places >= 0, np.take_along_axis(candidates, taken, axis=1), -1)
+        return chosen, np.take_along_axis(candidate_scores, taken, axis=1), places >= first.shape[1]
+
+    def _choose(self, candidates: Int64, values: Float32, valid: Bool) -> Int64:
+        columns, settings = self._catalogue.columns, self._settings
+        capped = settings.max_per_category > 0
+        return choose(
+            Candidates(
+                values,
+                valid,
+                columns.vectors[candidates],
+                columns.categories[candidates] if capped else None,
+            ),
+            settings.top_k,
+            settings.diversity,
+            settings.max_per_category,
+        )
+
+    def _fill(self, chosen: Int64, allowed: Bool, values: list[float], sources: list[str]) -> None:
+        """Fill the places left of one user by demand, then by date of publishing."""
+        columns, cap = self._catalogue.columns, self._settings.max_per_category
+        present = chosen[chosen >= 0]
+        taken = Counter(columns.categories[present].ravel().tolist())
+        left = allowed.copy()
+        left[present] = False
+        place = len(present)
+        for row in self._view.demand[left[self._view.demand]].tolist():
+            if place == len(chosen):
+                return
+            categories = {code for code in columns.categories[row].tolist() if code >= 0}
+            if cap > 0 and any(taken[code] >= cap for code in categories):
+                continue
+            taken.update(categories)
+            height = float(columns.heights[row])
+            chosen[place] = row
+            values[place] = 2.0 ** (height - self._view.top) if height > -np.inf else 0.0
+            sources[place] = TRENDING if height > -np.inf else NEW
+            place += 1
+
+    def _picks(
+        self, rows: list[int], values: list[float], sources: list[str], reasons: list[tuple[Why, ...]]
+    ) -> list[Pick]:
+        ids = self._catalogue.ids
+        return [
+            Pick(ids[row], value, source, why)
+            for row, value, source, why in zip(rows, values, sources, reasons, strict=False)
+            if row >= 0
+        ]
+
+
+def _chunks(audience: Audience, size: int) -> Iterator[Audience]:
+    for start in range(0, len(audience.profiles), size):
+        yield audience.part(list(range(start, min(start + size, len(audience.profiles)))))

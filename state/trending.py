@@ -1,0 +1,98 @@
+"""What is in demand: counts of each item that decay with event time.
+
+A score halves every half-life. It is kept at a reference time, the latest one seen; adding is
+commutative, so late events need no special case:
+
+    s(t') = s(t) 2^(-(t' - t) / half-life)
+
+As all items share one half-life, `height` = log2 s + t / half-life orders them for any moment.
+"""
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from state.errors import CodecError
+from state.events import ACTIONS, Action
+
+VERSION = 1
+
+WEIGHTS: Mapping[Action, float] = {
+    Action.VIEW: 1.0,
+    Action.CLICK: 1.0,
+    Action.LIKE: 3.0,
+    Action.UNLIKE: -3.0,
+    Action.DISLIKE: -3.0,
+    Action.SKIP: -0.5,
+    Action.SHARE: 4.0,
+    Action.SAVE: 3.0,
+    Action.PURCHASE: 5.0,
+    Action.COMMENT: 2.0,
+    Action.SEARCH: 0.0,
+}
+
+_WEIGHTS_BY_CODE = tuple(WEIGHTS[action] for action in ACTIONS)
+
+
+class ItemDelta(msgspec.Struct, array_like=True, gc=False):
+    """What happened to one item in one micro-batch, on `item-deltas`."""
+
+    item_id: str
+    time: int
+    """Latest event time of it, epoch milliseconds."""
+    counts: dict[int, int]
+    """Index into ACTIONS to the number of events."""
+
+
+class ItemSignal(msgspec.Struct, array_like=True, gc=False):
+    """The demand for one item, on `item-signals` and in the state behind it."""
+
+    version: int
+    item_id: str
+    time: int
+    """Reference time of the score, epoch milliseconds."""
+    score: float
+    events: int
+
+
+_decoder = msgspec.msgpack.Decoder(ItemSignal)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode_signal(signal: ItemSignal) -> bytes:
+    return _encoder.encode(signal)
+
+
+def decode_signal(value: bytes) -> ItemSignal:
+    """Raises CodecError for bytes of an unknown version or form."""
+    try:
+        signal = _decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise CodecError(f"not an item signal: {error}") from error
+    if signal.version != VERSION:
+        raise CodecError(f"item signal of unknown version {signal.version}")
+    return signal
+
+
+def add(signal: ItemSignal | None, delta: ItemDelta, half_life_ms: float) -> ItemSignal:
+    """The signal with what the delta counts."""
+    gained = sum(_WEIGHTS_BY_CODE[action] * count for action, count in delta.counts.items())
+    events = sum(delta.counts.values())
+    if signal is None:
+        return ItemSignal(VERSION, delta.item_id, delta.time, gained, events)
+    time = max(signal.time, delta.time)
+    score = signal.score * _decay(time - signal.time, half_life_ms)
+    score += gained * _decay(time - delta.time, half_life_ms)
+    return ItemSignal(VERSION, delta.item_id, time, score, signal.events + events)
+
+
+def height(signal: ItemSignal, half_life_ms: float) -> float:
+    """Logarithm of the score, in half-lives, comparable between items; -inf where nothing is left."""
+    if signal.score <= 0:
+        return -math.inf
+    return math.log2(signal.score) + signal.time / half_life_ms
+
+
+def _decay(age_ms: float, half_life_ms: float) -> float:
+    return math.pow(2.0, -(age_ms / half_life_ms))

@@ -1,0 +1,116 @@
+"""What the interests worker publishes: interests, slates and what happened to items."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.base import MODALITIES
+from state.fusion import Readouts
+from state.layout import HALF_LIVES_SECONDS
+from state.recommend import Pick
+from state.trending import ItemDelta
+from streams.engine.processor import Headers, Output
+from streams.records import Head, Interest, Reason, Recommendation, RecommendedItem
+
+DECIMALS = 5
+CAUSES = 64
+"""An output names at most so many of the events that caused it, the last ones."""
+TOPICS = 16
+
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+_HALF_LIVES = tuple(None if seconds == float("inf") else seconds for seconds in HALF_LIVES_SECONDS)
+_MODALITY_NAMES = tuple(modality.value for modality in MODALITIES)
+
+
+class Cause(msgspec.Struct, array_like=True):
+    """What caused an output."""
+
+    events: list[str]
+    event_time: int
+    """Of the last one, epoch milliseconds."""
+    traceparent: str | None = None
+
+    def headers(self) -> Headers:
+        headers = [("event_time", b"%d" % self.event_time)]
+        if self.traceparent is not None:
+            headers.append(("traceparent", self.traceparent.encode()))
+        return headers
+
+    def followed_by(self, later: "Cause") -> "Cause":
+        """Both together; the later one gives time and trace."""
+        events = (self.events + later.events)[-CAUSES:]
+        return Cause(events, later.event_time, later.traceparent or self.traceparent)
+
+
+class Portraits:
+    """Interests of a batch of users as plain numbers, rounded all at once."""
+
+    def __init__(self, readouts: Readouts, model: str) -> None:
+        self._model = model
+        self._versions = readouts.version.tolist()
+        self._counts = readouts.event_count.tolist()
+        self._times = readouts.time_ms.tolist()
+        self._vectors = _rounded(readouts.interest)
+        self._heads = _rounded(readouts.heads)
+        self._weights = _rounded(readouts.head_weights)
+        self._modalities = _rounded(readouts.modalities)
+
+    def interest(
+        self, user: int, user_id: str, cause: Cause, topics: Mapping[str, float], as_of: dict[str, int]
+    ) -> bytes:
+        """The record of `interests` for the user at place `user` of the batch, as JSON."""
+        return _json.encode(
+            Interest(
+                user_id=user_id,
+                version=self._versions[user],
+                timestamp=self._times[user],
+                model=self._model,
+                vector=self._vectors[user],
+                heads=[
+                    Head(half_life, weight, vector)
+                    for half_life, weight, vector in zip(
+                        _HALF_LIVES, self._weights[user], self._heads[user], strict=True
+                    )
+                    if weight > 0
+                ],
+                topics={name: round(share, DECIMALS) for name, share in topics.items()},
+                modalities={
+                    name: share
+                    for name, share in zip(_MODALITY_NAMES, self._modalities[user], strict=True)
+                    if share > 0
+                },
+                event_count=self._counts[user],
+                caused_by=cause.events,
+                as_of=as_of,
+            )
+        )
+
+    def recommendation(self, user: int, user_id: str, cause: Cause, slate: Sequence[Pick]) -> bytes:
+        """The record of `recommendations` for the user at place `user` of the batch, as JSON."""
+        return _json.encode(
+            Recommendation(
+                user_id=user_id,
+                version=self._versions[user],
+                timestamp=self._times[user],
+                model=self._model,
+                items=[_place(rank, pick) for rank, pick in enumerate(slate, start=1)],
+                caused_by=cause.events,
+            )
+        )
+
+
+def delta_output(topic: str, delta: ItemDelta) -> Output:
+    return Output(topic, delta.item_id.encode(), _msgpack.encode(delta))
+
+
+def _place(rank: int, pick: Pick) -> RecommendedItem:
+    reasons = [Reason(item_id, list(topics)) for item_id, topics in pick.reasons]
+    return RecommendedItem(pick.item_id, round(pick.score, DECIMALS), rank, pick.source, reasons)
+
+
+def _rounded(numbers: NDArray[np.float32]) -> list:  # type: ignore[type-arg]
+    """Nested lists; rounding whole arrays costs a fifth of rounding number by number."""
+    return np.round(numbers.astype(np.float64), DECIMALS).tolist()  # type: ignore[no-any-return]

@@ -1,0 +1,225 @@
+"""From packs to interests and slates: what the state engine runs for `interactions.encoded`."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+
+from state.catalogue import Catalogue
+from state.errors import StateError
+from state.events import Pack, Row, RowKind
+from state.fusion import Fusion, Outcome, Readouts, item_hash
+from state.profile import Profile, decode_profile, encode_profile, fold_profile, topic_shares
+from state.recommend import Audience, Pick, Recommender
+from state.trending import ItemDelta
+from streams.engine.processor import KIND_HELD, Effects, Output, SourceBatch, Work
+from streams.errors import EngineError, RecordError
+from streams.interests.holdback import Held, Holdback
+from streams.interests.outputs import CAUSES, TOPICS, Cause, Portraits, delta_output
+from streams.settings import Settings
+
+KIND_FUSION = b"u"
+KIND_PROFILE = b"s"
+
+_COUNTED = frozenset({Outcome.APPLIED, Outcome.AMENDED, Outcome.RETRACTED, Outcome.COMPENSATED})
+_OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
+
+Stored = Mapping[int, Mapping[bytes, bytes | None]]
+
+
+@dataclass(slots=True)
+class _Member:
+    """One user of a micro-batch, in its partition."""
+
+    partition: int
+    user_id: str
+    key: bytes
+    """The user id in UTF-8: the key of outputs, and of stored values after a byte for their kind."""
+    rows: list[Row] = field(default_factory=list)
+    due: bool = False
+    state: bytes | None = None
+    profile: Profile = field(default_factory=Profile)
+    cause: Cause | None = None
+    """Of the rows that counted; None where none did."""
+    slate_cause: Cause | None = None
+    """Of a slate to be made now."""
+    moment: int = 0
+    """Broker's time of the latest row that counted: what availability and expiry are judged at."""
+
+
+class InterestsProcessor:
+    """Folds rows into fusion records and profiles, and publishes what comes of it.
+
+    Per user and micro-batch at most one interest and one slate. Stored values depend on the rows
+    alone, not on the way they are cut into batches; only slates that are held back know the clock.
+    """
+
+    def __init__(self, fusion: Fusion, catalogue: Catalogue, settings: Settings) -> None:
+        self._fusion = fusion
+        self._catalogue = catalogue
+        self._topics = settings.topics
+        self._recommender = Recommender(catalogue, settings.recommend)
+        self._holdback = Holdback(round(settings.recommend.min_interval_seconds * 1000))
+        self._decoder = msgspec.msgpack.Decoder(Pack)
+
+    def decode(self, value: bytes) -> SourceBatch[Row]:
+        """Raises RecordError for bytes that are no pack."""
+        try:
+            pack = self._decoder.decode(value)
+        except msgspec.DecodeError as error:
+            raise RecordError("not_a_pack", str(error)) from error
+        return SourceBatch(pack.first, pack.end, pack.rows, [row.offset for row in pack.rows])
+
+    def keys(self, work: Work[Row]) -> Iterable[bytes]:
+        users = dict.fromkeys([row.user_id for row in work.rows])
+        ids = dict.fromkeys([user.encode() for user in users] + [key[1:] for key in work.due])
+        kinds = [KIND_FUSION, KIND_PROFILE]
+        if work.due or self._holdback.active:
+            kinds.append(KIND_HELD)
+        return [kind + user for kind in kinds for user in ids]
+
+    def apply(self, work: Mapping[int, Work[Row]], stored: Stored, clock_ms: int) -> dict[int, Effects]:
+        """Fold, read and rank all users of all partitions together. Raises EngineError for stored
+        values that this build or this artifact does not read."""
+        effects = {partition: Effects() for partition in work}
+        members = _members(work, stored)
+        try:
+            self._fold(members, stored, effects)
+            shown = [member for member in members if member.cause is not None or member.due]
+            self._hold(shown, stored, effects, clock_ms)
+            self._publish(shown, work, effects)
+        except StateError as error:
+            raise EngineError(str(error)) from error
+        return effects
+
+    def opened(self, partition: int, held: Iterable[tuple[bytes, bytes]]) -> None:
+        self._holdback.opened(partition, held)
+
+    def closed(self, partition: int) -> None:
+        self._holdback.closed(partition)
+
+    def due(self, partition: int, clock_ms: int) -> list[bytes]:
+        return self._holdback.due(partition, clock_ms)
+
+    def _fold(self, members: Sequence[_Member], stored: Stored, effects: Mapping[int, Effects]) -> None:
+        moved = [member for member in members if member.rows]
+        folded = self._fusion.fold([member.state for member in moved], [member.rows for member in moved])
+        deltas: dict[int, dict[str, ItemDelta]] = {partition: {} for partition in effects}
+        for member, state, outcomes in zip(moved, folded.states, folded.outcomes, strict=True):
+            effect = effects[member.partition]
+            effect.counts.update(_OUTCOME_NAMES[outcome] for outcome in outcomes)
+            if state != member.state:
+                effect.puts[KIND_FUSION + member.key] = state
+                member.state = state
+            counted = [row for row, outcome in zip(member.rows, outcomes, strict=True) if outcome in _COUNTED]
+            if counted:
+                self._count(member, counted, stored, effect)
+                _count_items(deltas[member.partition], counted)
+        for partition, items in deltas.items():
+            effects[partition].outputs.extend(
+                delta_output(self._topics.item_deltas, delta) for delta in items.values()
+            )
+
+    def _count(self, member: _Member, rows: Sequence[Row], stored: Stored, effect: Effects) -> None:
+        key = KIND_PROFILE + member.key
+        before = stored[member.partition].get(key)
+        fold_profile(
+            member.profile, [(row, 0 if row.item_id is None else item_hash(row.item_id)) for row in rows]
+        )
+        after = encode_profile(member.profile)
+        if after != before:
+            effect.puts[key] = after
+        last = rows[-1]
+        trace = next((row.traceparent for row in reversed(rows) if row.traceparent is not None), None)
+        member.cause = Cause([row.event_id for row in rows[-CAUSES:]], last.time, trace)
+        member.moment = max(row.broker_time for row in rows)
+        effect.broker_times.extend(row.broker_time for row in rows if row.kind == RowKind.EVENT)
+
+    def _hold(
+        self, members: Sequence[_Member], stored: Stored, effects: Mapping[int, Effects], clock_ms: int
+    ) -> None:
+        """Decide whose slate is made now; with no interval to keep, everyone's who has a cause."""
+        for member in members:
+            key = KIND_HELD + member.key
+            value = stored[member.partition].get(key)
+            if value is None and not self._holdback.active:
+                member.slate_cause = member.cause
+                continue
+            before = None if value is None else Held.decode(value)
+            member.slate_cause, after = self._holdback.decide(before, member.cause, clock_ms)
+            if member.due:
+                member.moment = max(member.moment, clock_ms)
+            effects[member.partition].puts[key] = None if after is None else after.encode()
+            self._holdback.note(member.partition, key, after)
+
+    def _publish(
+        self, members: Sequence[_Member], work: Mapping[int, Work[Row]], effects: Mapping[int, Effects]
+    ) -> None:
+        members = [member for member in members if member.state is not None]
+        if not members:
+            return
+        readouts = self._fusion.read([member.state for member in members if member.state is not None])
+        portraits = Portraits(readouts, self._fusion.artifact.version)
+        slates = self._slates(members, readouts)
+        as_of = {partition: {str(partition): part.next_raw} for partition, part in work.items()}
+        for place, member in enumerate(members):
+            outputs = effects[member.partition].outputs
+            if member.cause is not None:
+                topics = topic_shares(
+                    member.profile, int(readouts.time_ms[place]), TOPICS, self._catalogue.topic_names
+                )
+                value = portraits.interest(
+                    place, member.user_id, member.cause, topics, as_of[member.partition]
+                )
+                outputs.append(Output(self._topics.interests, member.key, value, member.cause.headers()))
+            if member.slate_cause is not None:
+                value = portraits.recommendation(place, member.user_id, member.slate_cause, slates[place])
+                outputs.append(
+                    Output(self._topics.recommendations, member.key, value, member.slate_cause.headers())
+                )
+
+    def _slates(self, members: Sequence[_Member], readouts: Readouts) -> dict[int, list[Pick]]:
+        """Slates by place, of those whose slate is made now."""
+        places = [place for place, member in enumerate(members) if member.slate_cause is not None]
+        profiles = [member.profile for member in members]
+        moments = np.array([member.moment for member in members], dtype=np.int64)
+        audience = Audience(readouts, profiles, moments).part(places)
+        return dict(zip(places, self._recommender.slates(audience), strict=True))
+
+
+def _members(work: Mapping[int, Work[Row]], stored: Stored) -> list[_Member]:
+    members: list[_Member] = []
+    for partition, part in work.items():
+        values = stored[partition]
+        by_user: dict[str, _Member] = {}
+        for user_id in [row.user_id for row in part.rows] + [key[1:].decode() for key in part.due]:
+            if user_id not in by_user:
+                key = user_id.encode()
+                by_user[user_id] = _Member(
+                    partition,
+                    user_id,
+                    key,
+                    state=values.get(KIND_FUSION + key),
+                    profile=decode_profile(values.get(KIND_PROFILE + key)),
+                )
+        for row in part.rows:
+            by_user[row.user_id].rows.append(row)
+        for key in part.due:
+            by_user[key[1:].decode()].due = True
+        members.extend(by_user.values())
+    return members
+
+
+def _count_items(deltas: dict[str, ItemDelta], rows: Iterable[Row]) -> None:
+    """Add what happened to each item; a retraction takes its event off."""
+    for row in rows:
+        if row.item_id is None or row.kind == RowKind.AMEND:
+            continue
+        delta = deltas.get(row.item_id)
+        if delta is None:
+            delta = deltas[row.item_id] = ItemDelta(row.item_id, row.time, {})
+        counts = Counter(delta.counts)
+        delta.time = max(delta.time, row.time)
+        delta.counts[row.action] = counts[row.action] + (1 if row.kind == RowKind.EVENT else -1)
