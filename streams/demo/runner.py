@@ -12,24 +12,25 @@ from rich.console import Console
 from rich.live import Live
 
 from encoders.settings import FetchSettings
-from streams import kafka
 from streams.broker.cluster import LocalCluster
 from streams.broker.jars import cache_folder
 from streams.broker.ports import free_ports
+from streams.delivery import CheckedProducer
 from streams.demo.catalogue import sample_catalogue
 from streams.demo.judge import Judge
 from streams.demo.observer import Observer
 from streams.demo.play import Play, Script
 from streams.demo.report import Course, Report, make_report, show_report
-from streams.demo.stage import WorkerProcess, workers
+from streams.demo.stage import workers
 from streams.demo.table import live_table
 from streams.demo.viewers import Shelf, Viewer, make_viewers
+from streams.encoded_wait import EncodedItems
 from streams.errors import PenchantError
 from streams.records import Item
 from streams.settings import AppSettings, KafkaSettings, Settings, TopicSettings
 from streams.topics import create_topics
 
-_LOAD_SECONDS = 120
+_STALL_SECONDS = 60
 _REFRESH_SECONDS = 0.5
 
 
@@ -54,8 +55,8 @@ def run_demo(options: DemoOptions, console: Console) -> Report:
         create_topics(settings)
         console.print(f"Kafka is up at {cluster.bootstrap_servers}. Starting the workers ...")
         ports = dict(zip(("encode", "interests"), free_ports(2), strict=True))
-        with workers(settings, options.folder, ports) as started:
-            load_items(items, settings, started, console)
+        with workers(settings, options.folder, ports):
+            load_items(items, settings, console)
             return _perform(options.script, items, settings, console)
 
 
@@ -68,35 +69,23 @@ def _settings(options: DemoOptions, servers: str, media_folder: Path) -> Setting
     )
 
 
-def load_items(
-    items: Sequence[Item], settings: Settings, started: Sequence[WorkerProcess], console: Console
-) -> None:
-    """Produce the items, and wait until each is encoded."""
-    producer = kafka.producer(settings.kafka)
-    for item in items:
-        producer.produce(settings.topics.items, msgspec.json.encode(item), item.item_id)
-    producer.flush(30)
+def load_items(items: Sequence[Item], settings: Settings, console: Console) -> None:
+    """Produce the items, and wait until each is encoded. Raises TopicError where one does not appear."""
     begun = time.monotonic()
-    reader = kafka.consumer(settings.kafka, "penchant-demo-load")
-    topic = settings.topics.items_encoded
-    reader.assign(
-        [
-            kafka.TopicPartition(topic, partition, kafka.OFFSET_BEGINNING)
-            for partition in range(settings.topics.partitions)
-        ]
-    )
-    missing = {item.item_id.encode() for item in items}
+    waiting = EncodedItems(settings)
+    producer = CheckedProducer(settings, settings.topics.items, console.print)
     try:
+        for item in items:
+            producer.send(item.item_id, item.item_id.encode(), msgspec.json.encode(item), keep_place=True)
+        places = producer.finish().places
         with console.status("Encoding ...") as status:
-            while missing:
-                if time.monotonic() - begun > _LOAD_SECONDS:
-                    raise PenchantError(f"{len(missing)} items are not encoded after {_LOAD_SECONDS} s")
-                for worker in started:
-                    worker.check()
-                missing -= {message.key() for message in reader.consume(500, 0.2) if not message.error()}
-                status.update(f"Encoding: {len(items) - len(missing)} of {len(items)} items")
+            waiting.wait(
+                places,
+                _STALL_SECONDS,
+                lambda done: status.update(f"Encoding: {done} of {len(items)} items"),
+            )
     finally:
-        reader.close()
+        waiting.close()
     console.print(f"{len(items)} items encoded in {time.monotonic() - begun:.0f} s.")
 
 

@@ -125,7 +125,7 @@ def main() -> None:
             create_topics(settings)
             ports = dict(zip(commands, free_ports(len(commands)), strict=True))
             with workers(settings, folder, ports) as started:
-                load_items(items, settings, started, console)
+                load_items(items, settings, console)
                 arrivals = Arrivals(settings)
                 arrivals.start()
                 feed(settings, items, arguments.rate, range(-int(arguments.rate * WARM_SECONDS), 0))
