@@ -15,6 +15,9 @@ IMAGE_SIDE = 512
 FRAME_SIDE = 320
 """Longest side of a decoded key frame, pixels."""
 
+DECODER_VERSION = "1"
+"""Part of the vector cache's keys: raise it when the same bytes decode to other samples."""
+
 
 class Decoded(msgspec.Struct, frozen=True):
     """One decoded medium: exactly the fields of its modality are set.

@@ -1,0 +1,97 @@
+"""The alignment that needs no data: made from the encoders' own class names and class weights.
+
+Shared half (64 dimensions): text vectors, centred on everyday words, in the principal axes of the thousand
+ImageNet class names; an image enters it by the names of its likeliest classes (ConSE).
+Private quarters (32 dimensions each): image features in the principal axes of the image classifier's weights,
+sound features in those of the sound classifier's. They keep neighbours of one modality apart that the class
+names cannot tell from each other, and give 0 across modalities instead of noise.
+
+The leading half of the shared and of each private part comes first, so that the first 64 dimensions are a
+smaller copy of the whole (`alignment.to_64`).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.alignment import Alignment, ModalityMap, unit
+from encoders.base import SHARED_DIM, Float32, Modality
+from encoders.image.classes import class_names
+
+SHARED, PRIVATE = 64, 32
+PRIVATE_SHARE = 1.0
+"""Length of an image's private part beside its shared part, before scaling to unit length."""
+SENTENCES = ("{}", "A {}.", "I like the {}.")
+SENTENCE_STEP = 8
+"""Every so many class names stand in the sentences that the text centre is the mean of."""
+
+
+class TextEncoder(Protocol):
+    """What is needed of the text encoder."""
+
+    @property
+    def dim(self) -> int: ...
+
+    def encode(self, batch: Sequence[str]) -> Float32: ...
+
+
+def builtin_alignment(
+    text: TextEncoder, image_weights: Float32, audio_weights: Float32, encoders: dict[Modality, str]
+) -> Alignment:
+    """Alignment without fitting.
+
+    `image_weights` float32 [classes, image dim] and `audio_weights` float32 [units, audio dim] are the rows
+    of the encoders' own classifiers; `encoders` names the encoder version of each modality.
+    """
+    names = [name.partition(" (")[0] for name in class_names()]
+    vectors = text.encode(names)
+    classes = unit(vectors - vectors.mean(axis=0))
+    axes = _principal_axes(classes, SHARED)
+    sentences = [form.format(name) for name in names[::SENTENCE_STEP] for form in SENTENCES]
+    shared, image, audio = _columns()
+    pixels = ModalityMap(
+        np.zeros(image_weights.shape[1], np.float32),
+        _placed(_principal_axes(image_weights, PRIVATE) * PRIVATE_SHARE, image),
+        _placed(np.eye(SHARED, dtype=np.float32), shared),
+    )
+    maps = {
+        Modality.TEXT: ModalityMap(text.encode(sentences).mean(axis=0), _placed(axes, shared)),
+        Modality.IMAGE: pixels,
+        Modality.VIDEO: pixels,
+        Modality.AUDIO: ModalityMap(
+            np.zeros(audio_weights.shape[1], np.float32),
+            _placed(_principal_axes(audio_weights, PRIVATE), audio),
+        ),
+    }
+    return Alignment("builtin", maps, classes @ axes, encoders)
+
+
+def _principal_axes(rows: Float32, count: int) -> Float32:
+    """Float32 [d, count]: the leading principal axes of float32 [n, d], each with its largest entry positive.
+
+    The sign is fixed because linear algebra libraries differ in it, and vectors of two machines must agree.
+    """
+    centred = (rows - rows.mean(axis=0)).astype(np.float64)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    leading = axes[:, ::-1][:, :count]
+    largest = np.abs(leading).argmax(axis=0)
+    signs = np.sign(leading[largest, np.arange(leading.shape[1])])
+    turned: Float32 = (leading * signs).astype(np.float32)
+    return turned
+
+
+def _columns() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Columns of the shared, image and sound parts; each part's leading half lies in the first 64."""
+    front, back = np.arange(SHARED_DIM // 2), np.arange(SHARED_DIM // 2, SHARED_DIM)
+    cuts = [SHARED // 2, (SHARED + PRIVATE) // 2]
+    parts = [np.concatenate(pair) for pair in zip(np.split(front, cuts), np.split(back, cuts), strict=True)]
+    return parts[0], parts[1], parts[2]
+
+
+def _placed(weights: Float32, columns: NDArray[np.int64]) -> Float32:
+    """Float32 [d, k] into the given columns of zeros [d, SHARED_DIM]."""
+    placed = np.zeros((len(weights), SHARED_DIM), np.float32)
+    placed[:, columns] = weights
+    return placed

@@ -1,0 +1,39 @@
+"""Which device the encoders run on, and how many threads."""
+
+import torch
+
+from encoders.errors import ArtifactError
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is CUDA where present, else the CPU. Raises ArtifactError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ArtifactError(f"encoders.device is '{name}': use auto, cpu, cuda or cuda:<index>") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ArtifactError(
+            f"encoders.device is '{name}', but this machine shows no CUDA device: use auto or cpu"
+        )
+    return device
+
+
+def limit_threads(threads: int) -> None:
+    """Torch's threads inside one operation; those between operations can be set only once a process."""
+    torch.set_num_threads(max(1, threads))
+
+
+def working_dtype(device: torch.device) -> torch.dtype:
+    """Half precision pays on CUDA alone; a CPU has no fast half convolution."""
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def fixed_batch(device: torch.device) -> int | None:
+    """Rows that every batch is padded to, or None for no padding.
+
+    cuDNN and cuBLAS pick their kernel by shape, so that on CUDA one shape for all batches is what makes
+    a sample's vector the same alone and in company. A CPU differs by rounding alone, below 1e-5.
+    """
+    return 32 if device.type == "cuda" else None

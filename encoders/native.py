@@ -1,0 +1,78 @@
+"""Native vectors of one medium as they lie in the vector cache: before alignment, so that a new alignment
+needs no encoding. Half precision: its rounding (1/2048) is far below what neighbours differ by."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from encoders.base import Float32, Modality
+from encoders.errors import EncodersError
+from encoders.image.classes import ClassShares
+
+
+class NativeVector(msgspec.Struct, frozen=True, array_like=True):
+    """One vector, float16 bytes; likeliest classes (uint16) and their shares (float16) where it has any."""
+
+    vector: bytes
+    class_ids: bytes = b""
+    class_shares: bytes = b""
+
+
+class NativeMedium(msgspec.Struct, frozen=True, array_like=True):
+    """What encoding one medium gave, by modality."""
+
+    vectors: dict[Modality, NativeVector]
+
+
+class NativeBatch(NamedTuple):
+    """Vectors of one modality, float32 [n, d], with classes where the modality has them."""
+
+    vectors: Float32
+    classes: ClassShares | None = None
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(NativeMedium)
+
+
+def pack(medium: NativeMedium) -> bytes:
+    """The cache's bytes."""
+    return _ENCODER.encode(medium)
+
+
+def unpack(content: bytes | None) -> NativeMedium | None:
+    """None for None, and for bytes that are no such record: a cache entry that cannot be read is a miss."""
+    if content is None:
+        return None
+    try:
+        return _DECODER.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def split(batch: NativeBatch) -> list[NativeVector]:
+    """One record per row."""
+    if not np.isfinite(batch.vectors).all():
+        raise EncodersError("an encoder gave numbers that are not finite")
+    rows = batch.vectors.astype(np.float16)
+    if batch.classes is None:
+        return [NativeVector(row.tobytes()) for row in rows]
+    ids, shares = batch.classes.ids.astype(np.uint16), batch.classes.shares.astype(np.float16)
+    return [
+        NativeVector(row.tobytes(), one.tobytes(), share.tobytes())
+        for row, one, share in zip(rows, ids, shares, strict=True)
+    ]
+
+
+def join(records: Sequence[NativeVector]) -> NativeBatch:
+    """The reverse of `split`, at the cache's precision. At least one record."""
+    vectors = np.stack([np.frombuffer(record.vector, np.float16) for record in records]).astype(np.float32)
+    if not records[0].class_ids:
+        return NativeBatch(vectors)
+    ids = np.stack([np.frombuffer(record.class_ids, np.uint16) for record in records]).astype(np.int64)
+    shares = np.stack([np.frombuffer(record.class_shares, np.float16) for record in records]).astype(
+        np.float32
+    )
+    return NativeBatch(vectors, ClassShares(ids, shares))

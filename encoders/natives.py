@@ -1,0 +1,81 @@
+"""Decoded media to native vectors: the encoders of all modalities, batched over many media."""
+
+from collections.abc import Sequence
+
+from encoders.base import MODALITIES, Modality
+from encoders.device import limit_threads, resolve_device
+from encoders.media.decoded import DECODER_VERSION, Decoded
+from encoders.native import NativeBatch, NativeMedium, NativeVector, split
+from encoders.registry import audio_encoder, image_encoder, text_encoder
+from encoders.settings import EncoderSettings
+from encoders.video.keyframes import KeyFrames
+
+
+class Natives:
+    """The encoders that the settings name. Raises ArtifactError for what is unknown or not installed."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        limit_threads(settings.threads)
+        device = resolve_device(settings.device)
+        self.text = text_encoder(settings, device)
+        self.image = image_encoder(settings, device)
+        self.audio = audio_encoder(settings, device)
+        self.video = KeyFrames(self.image)
+        self._settings = settings
+
+    @property
+    def names(self) -> str:
+        """The encoders' names, for people."""
+        return "+".join(encoder.name for encoder in (self.text, self.image, self.audio))
+
+    @property
+    def versions(self) -> dict[Modality, str]:
+        """The encoder version of each modality."""
+        encoders = (self.text, self.image, self.audio, self.video)
+        return {encoder.modality: encoder.version for encoder in encoders}
+
+    def context(self, modality: Modality) -> str:
+        """What else decides the native vectors of one modality's bytes: encoders, limits of decoding."""
+        settings, versions = self._settings, self.versions
+        sound = (versions[Modality.AUDIO], settings.max_audio_seconds)
+        parts: dict[Modality, tuple[object, ...]] = {
+            Modality.TEXT: (versions[Modality.TEXT], settings.max_text_characters),
+            Modality.IMAGE: (versions[Modality.IMAGE],),
+            Modality.AUDIO: sound,
+            Modality.VIDEO: (
+                versions[Modality.VIDEO], settings.max_video_frames, settings.max_video_seconds, *sound
+            ),
+        }  # fmt: skip
+        return f"decoder-{DECODER_VERSION} {parts[modality]}"
+
+    def encode(self, decoded: Sequence[Decoded]) -> list[NativeMedium]:
+        """One record per decoded medium, in their order. A video's sound track gives an audio vector."""
+        vectors: list[dict[Modality, NativeVector]] = [{} for _ in decoded]
+        for modality in MODALITIES:
+            rows = [row for row, one in enumerate(decoded) if _holds(one, modality)]
+            if rows:
+                batch = self._encode(modality, [decoded[row] for row in rows])
+                for row, vector in zip(rows, split(batch), strict=True):
+                    vectors[row][modality] = vector
+        return [NativeMedium(each) for each in vectors]
+
+    def _encode(self, modality: Modality, decoded: Sequence[Decoded]) -> NativeBatch:
+        if modality is Modality.TEXT:
+            return NativeBatch(self.text.encode([one.text for one in decoded if one.text is not None]))
+        if modality is Modality.AUDIO:
+            return NativeBatch(self.audio.encode([one.sound for one in decoded if one.sound is not None]))
+        if modality is Modality.IMAGE:
+            images = [one.image for one in decoded if one.image is not None]
+            return NativeBatch(*self.image.encode_with_classes(images))
+        videos = [one.frames for one in decoded if one.frames is not None]
+        return NativeBatch(*self.video.encode_with_classes(videos))
+
+
+def _holds(decoded: Decoded, modality: Modality) -> bool:
+    parts = {
+        Modality.TEXT: decoded.text,
+        Modality.IMAGE: decoded.image,
+        Modality.AUDIO: decoded.sound,
+        Modality.VIDEO: decoded.frames,
+    }
+    return parts[modality] is not None

