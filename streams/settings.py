@@ -1,93 +1,108 @@
-"""Settings: `penchant.toml`, each key also as the environment variable PENCHANT_SECTION__KEY."""
+"""Settings: `penchant.toml`, each key also as the environment variable PENCHANT_SECTION__KEY.
 
+Lists and tables in the environment are JSON. A single librdkafka setting is a variable of
+its own, with underscores for dots: PENCHANT_KAFKA__CLIENT__SASL_PASSWORD is `sasl.password`.
+"""
+
+import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
 from encoders.settings import EncoderSettings, FetchSettings
+from state.events import ACTIONS
 from state.settings import ModelSettings, RecommendSettings
 from streams.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "PENCHANT_"
+_CLIENT_KEY = "client__"
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+Milliseconds = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[a-zA-Z0-9._-]+$")]
+"""What Kafka allows in the name of a topic, short enough to have something put before and behind it."""
 
 
 class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to reach Kafka. `client` holds further librdkafka settings, TLS and SASL among them."""
 
-    bootstrap_servers: str = "127.0.0.1:9092"
+    bootstrap_servers: Annotated[str, Meta(min_length=1)] = "127.0.0.1:9092"
     client: dict[str, str | int | float | bool] = {}
-    compression: str = "none"
-    session_timeout_ms: int = 6_000
-    max_poll_interval_ms: int = 60_000
-    transaction_timeout_ms: int = 10_000
-    producer_buffer_kbytes: int = 65_536
-    consumer_buffer_kbytes: int = 16_384
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
+    session_timeout_ms: Milliseconds = 6_000
+    max_poll_interval_ms: Milliseconds = 60_000
+    transaction_timeout_ms: Milliseconds = 10_000
+    producer_buffer_kbytes: Count = 65_536
+    consumer_buffer_kbytes: Count = 16_384
 
 
 class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names of the topics, and what `penchant topics create` gives them."""
 
-    interactions: str = "interactions"
-    items: str = "items"
-    interactions_encoded: str = "interactions.encoded"
-    items_encoded: str = "items.encoded"
-    interests: str = "interests"
-    recommendations: str = "recommendations"
-    dead_letters: str = "dead-letters"
-    item_deltas: str = "item-deltas"
-    item_signals: str = "item-signals"
-    partitions: int = 4
-    replication: int = 1
-    retention_hours: float = 168.0
+    interactions: Name = "interactions"
+    items: Name = "items"
+    interactions_encoded: Name = "interactions.encoded"
+    items_encoded: Name = "items.encoded"
+    interests: Name = "interests"
+    recommendations: Name = "recommendations"
+    dead_letters: Name = "dead-letters"
+    item_deltas: Name = "item-deltas"
+    item_signals: Name = "item-signals"
+    partitions: Count = 4
+    replication: Count = 1
+    retention_hours: Annotated[float, Meta(gt=0)] = 168.0
 
 
 class AppSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who this deployment is, and where it keeps its files."""
 
-    name: str = "penchant"
-    data: str = "data"
-    watchdog_seconds: float = 120.0
+    name: Name = "penchant"
+    data: Annotated[str, Meta(min_length=1)] = "data"
+    watchdog_seconds: Seconds = 120.0
     """A worker that makes no step for so long ends its process, so that another takes over."""
-    drain_seconds: float = 25.0
+    drain_seconds: Seconds = 25.0
     """How long workers may take to end after SIGTERM; then the process ends all the same."""
 
 
 class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The encode worker."""
 
-    batch_records: int = 256
-    linger_ms: int = 5
-    media_budget_seconds: float = 5.0
+    batch_records: Count = 256
+    linger_ms: Annotated[int, Meta(ge=0)] = 5
+    media_budget_seconds: Seconds = 5.0
     """How long an event may wait for its media before they are masked."""
-    unknown_item_seconds: float = 600.0
+    unknown_item_seconds: Annotated[float, Meta(ge=0)] = 600.0
     """How long an unknown item is remembered, to amend its events when it arrives."""
 
 
 class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The interests worker."""
 
-    batch_rows: int = 512
-    queued_packs: int = 256
+    batch_rows: Count = 512
+    queued_packs: Count = 256
     """Packs that may wait in memory before fetching pauses."""
-    block_cache_mb: int = 32
+    block_cache_mb: Count = 32
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where `/metrics`, `/healthz` and `/readyz` are served. Port 0 takes a free one, -1 serves none."""
 
     host: str = "127.0.0.1"
-    port: int = 9464
+    port: Annotated[int, Meta(ge=-1, le=65_535)] = 9464
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`format` is human or json."""
+    """What the commands write to standard error."""
 
-    level: str = "info"
-    format: str = "human"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["human", "json"] = "human"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,9 +131,11 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     raw = _read_file(path)
     _overlay_environment(raw, os.environ if environment is None else environment)
     try:
-        return msgspec.convert(raw, Settings, strict=False)
+        settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error)) from error
+    _check_together(settings)
+    return settings
 
 
 def _read_file(path: Path | None) -> dict[str, Any]:
@@ -127,9 +144,11 @@ def _read_file(path: Path | None) -> dict[str, Any]:
         if not path.exists():
             return {}
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such settings file; name another with --config") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
 
@@ -139,10 +158,19 @@ def _overlay_environment(raw: dict[str, Any], environment: Mapping[str, str]) ->
         section, separator, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
         if not name.startswith(ENVIRONMENT_PREFIX) or not separator:
             continue
-        table = raw.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise SettingsError(f"{section}: must be a table; write [{section}] in the settings file")
-        table[key] = _parse(value)
+        table = _table(raw, section)
+        if section == "kafka" and key.startswith(_CLIENT_KEY):
+            # One variable for each librdkafka setting, so that a password can come from a secret alone.
+            _table(table, "client")[key.removeprefix(_CLIENT_KEY).replace("_", ".")] = value
+        else:
+            table[key] = _parse(value)
+
+
+def _table(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    table = raw.setdefault(key, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{key}: must be a table")
+    return table
 
 
 def _parse(value: str) -> Any:
@@ -156,8 +184,53 @@ def _parse(value: str) -> Any:
 
 
 def _explain(error: msgspec.ValidationError) -> str:
-    text, _, where = str(error).partition(" - at `$.")
-    key = where.rstrip("`") or "settings"
-    return (
-        f"{key}: {text}; mend it in penchant.toml or by {ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"
-    )
+    text, _, where = str(error).partition(" - at `$")
+    key = where.strip(".`")
+    unknown = re.search("unknown field `(.*)`", text)
+    if unknown is not None:
+        return _explain_unknown(key, unknown[1])
+    if text.startswith("Invalid enum value"):
+        text = f"{text}: not one of {', '.join(_choices(key))}"
+    if text.startswith(("Expected `array`", "Expected `object`")):
+        text += " (in the environment, write it as JSON)"
+    variable = f"{ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"
+    return f"{key or 'settings'}: {text}; mend it in the settings file or by {variable}"
+
+
+def _explain_unknown(section: str, key: str) -> str:
+    struct = _struct(section)
+    near = difflib.get_close_matches(key, struct.__struct_fields__, n=1)
+    mend = f"did you mean {near[0]}?" if near else f"known are: {', '.join(struct.__struct_fields__)}"
+    return f"{section}.{key}: no such setting; {mend}".lstrip(".")
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    section, _, name = key.rpartition(".")
+    return get_args(get_type_hints(_struct(section))[name])
+
+
+def _struct(section: str) -> Any:
+    struct: Any = Settings
+    for part in filter(None, section.split(".")):
+        struct = type(getattr(struct(), part))
+    return struct
+
+
+def _check_together(settings: Settings) -> None:
+    kafka = settings.kafka
+    if kafka.session_timeout_ms > kafka.max_poll_interval_ms:
+        raise SettingsError(
+            f"kafka.session_timeout_ms: {kafka.session_timeout_ms} is more than kafka.max_poll_interval_ms "
+            f"({kafka.max_poll_interval_ms}); make it smaller"
+        )
+    fields = [(key, getattr(settings.topics, key)) for key in settings.topics.__struct_fields__]
+    names = [(key, name) for key, name in fields if isinstance(name, str)]
+    for number, (key, name) in enumerate(names):
+        for other, taken in names[:number]:
+            if name == taken:
+                raise SettingsError(
+                    f"topics.{key}: {name} is the name of topics.{other}, too; choose another"
+                )
+    for foreign, action in settings.actions.items():
+        if action not in ACTIONS:
+            raise SettingsError(f"actions.{foreign}: {action} is no action; known are: {', '.join(ACTIONS)}")
