@@ -111,7 +111,8 @@ class VectorCache:
 def _options(max_bytes: int) -> Options:
     buffer = max(SMALLEST_BUFFER, min(LARGEST_BUFFER, max_bytes // 16))
     fifo = FifoCompactOptions()
-    fifo.max_table_files_size = max(buffer, max_bytes - 3 * buffer - OVERHEAD_BYTES)
+    beside_tables = 3 * buffer + min(OVERHEAD_BYTES, max_bytes // 4)
+    fifo.max_table_files_size = max(4 * buffer, max_bytes - beside_tables)
 
     tables = BlockBasedOptions()
     tables.set_block_cache(Cache(BLOCK_CACHE_BYTES))

@@ -1,5 +1,6 @@
 """Tells the modality of a medium from its first bytes, and from its name where those are silent."""
 
+import codecs
 import re
 import struct
 from pathlib import PurePosixPath
@@ -117,17 +118,19 @@ def _is_mpeg_audio(head: bytes) -> bool:
 
 
 def _is_wide_text(head: bytes) -> bool:
-    return head.startswith((b"\xff\xfe", b"\xfe\xff")) and len(head) % 2 == 0 and b"\x00" in head
+    return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and _decodes(head, "utf-16")
 
 
 def _is_text(head: bytes) -> bool:
-    if BINARY.search(head):
-        return False
+    return not BINARY.search(head) and _decodes(head, "utf-8")
+
+
+def _decodes(head: bytes, coding: str) -> bool:
     try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        # A character may be cut where the head ends.
-        return error.start >= HEAD_BYTES - 3
+        # Incrementally, since a character may be cut where the head ends.
+        codecs.getincrementaldecoder(coding)().decode(head)
+    except UnicodeDecodeError:
+        return False
     return True
 
 
