@@ -40,19 +40,32 @@ class LocalCluster:
             raise BrokerError(f"no broker was started in {self.folder}")
         return ",".join(broker.bootstrap_servers for broker in self.brokers)
 
+    @property
+    def ports(self) -> tuple[Ports, ...]:
+        """Each broker's ports."""
+        return self.brokers[0].place.ports if self.brokers else ()
+
+    @property
+    def running(self) -> bool:
+        """Whether any broker's process runs."""
+        return any(broker.pid is not None for broker in self.brokers)
+
     def start(self) -> Self:
         """Start what does not run, and wait until all are ready. Raises BrokerError."""
         jars = ensure_jars()
         description = self._describe()
         if not self.brokers:
             self.brokers = self._brokers(description, jars)
+        launched: list[LocalBroker] = []
         try:
             for broker in self.brokers:
-                broker.launch()
+                if broker.launch():
+                    launched.append(broker)
             for broker in self.brokers:
                 broker.wait_ready()
         except BaseException:
-            self.kill()
+            for broker in launched:
+                broker.kill()
             raise
         return self
 

@@ -1,0 +1,135 @@
+"""The generated contract is current, true to the records, and says no to what the records refuse."""
+
+import json
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from streams import schema
+from streams.examples import EXAMPLES
+from streams.records import Interaction
+from streams.settings import TopicSettings
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    loaded = json.loads((schema.FOLDER / name).read_bytes())
+    jsonschema.Draft202012Validator.check_schema(loaded)
+    return jsonschema.Draft202012Validator(loaded)
+
+
+def test_the_committed_documents_are_current() -> None:
+    committed = {path.name: path.read_bytes() for path in schema.FOLDER.glob("*.json")}
+    assert committed == schema.documents(), "run `python -m streams.schema`"
+
+
+def test_writing_makes_the_same_bytes(tmp_path: Any) -> None:
+    paths = schema.write(tmp_path / "schema")
+    assert {path.name: path.read_bytes() for path in paths} == schema.documents()
+
+
+@pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: record.__name__)
+def test_examples_are_valid_and_decode_to_themselves(record: type[msgspec.Struct]) -> None:
+    raw = msgspec.json.encode(EXAMPLES[record])
+    validator(f"{record.__name__.lower()}.json").validate(json.loads(raw))
+    assert msgspec.json.decode(raw, type=record) == EXAMPLES[record]
+
+
+BAD_INTERACTIONS: list[dict[str, Any]] = [
+    {"action": "like", "timestamp": 1, "item_id": "i"},
+    {"user_id": "", "action": "like", "timestamp": 1, "item_id": "i"},
+    {"user_id": "u", "action": "like", "timestamp": [], "item_id": "i"},
+    {"user_id": "u", "action": "view", "timestamp": 1},
+    {"user_id": "u", "action": "view", "timestamp": 1, "media": []},
+    {"user_id": "u", "action": "view", "timestamp": 1, "item_id": None},
+    {"user_id": "u", "action": "view", "timestamp": 1, "media": [{"modality": "smell", "text": "x"}]},
+    {"user_id": "u", "action": "view", "timestamp": 1, "media": [{"uri": "a", "text": "b"}]},
+    {"user_id": "u", "action": "view", "timestamp": 1, "media": [{"modality": "text"}]},
+    {"user_id": "u", "action": "view", "timestamp": 1, "text": "x", "watched_fraction": 1.5},
+]
+
+
+@pytest.mark.parametrize("bad", BAD_INTERACTIONS, ids=str)
+def test_bad_interactions_are_refused(bad: dict[str, Any]) -> None:
+    assert not validator("interaction.json").is_valid(bad)
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        {"user_id": "u", "action": "search", "timestamp": "2026-01-01T00:00:00Z", "text": "sea"},
+        {"user_id": "u", "action": "view", "timestamp": 1.5, "media": [{"uri": "data:,x"}], "further": 1},
+        {"user_id": "u", "action": "view", "timestamp": 1, "media": [{"uri": None, "text": "x"}]},
+        {"user_id": "u", "action": "zap", "timestamp": 1, "item_id": "i", "text": None, "media": []},
+    ],
+    ids=str,
+)
+def test_odd_but_good_interactions_pass(good: dict[str, Any]) -> None:
+    validator("interaction.json").validate(good)
+    assert msgspec.convert(good, Interaction).user_id == "u"
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    found: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [one for child in node for one in references(child)]
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [one for child in node.values() for one in references(child)]
+    return []
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = schema.asyncapi()
+    found = references(document)
+    assert len(found) > 15
+    for reference in found:
+        assert isinstance(resolve(document, reference), dict)
+
+
+def test_asyncapi_names_the_topics_and_who_sends() -> None:
+    document = schema.asyncapi()
+    addresses = {name: channel["address"] for name, channel in document["channels"].items()}
+    topics = TopicSettings()
+    assert addresses == {name: getattr(topics, name) for name in addresses}
+    actions = {
+        operation["channel"]["$ref"].rpartition("/")[2]: operation["action"]
+        for operation in document["operations"].values()
+    }
+    assert actions == {
+        "interactions": "receive",
+        "items": "receive",
+        "interests": "send",
+        "recommendations": "send",
+        "dead_letters": "send",
+    }
+
+
+def test_asyncapi_examples_fit_their_payloads() -> None:
+    document = schema.asyncapi()
+    messages = [one for one in document["components"]["messages"].values() if "payload" in one]
+    assert len(messages) == 4
+    for message in messages:
+        rooted = message["payload"] | {"components": document["components"]}
+        for example in message["examples"]:
+            jsonschema.Draft202012Validator(rooted).validate(example["payload"])
+
+
+def test_dead_letters_promise_their_headers() -> None:
+    headers = schema.asyncapi()["components"]["schemas"]["DeadLetterHeaders"]
+    assert headers["required"] == [
+        "topic",
+        "partition",
+        "offset",
+        "stage",
+        "error_class",
+        "message",
+        "time",
+    ]
