@@ -104,8 +104,10 @@ class JsonLines:
     def _entry(self, where: str, position: int, line: bytes) -> Entry:
         try:
             item = self._decoder.decode(line)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except msgspec.ValidationError as error:
             return Bad(where, position, str(error))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            return Bad(where, position, f"not JSON: {error}")
         return checked(where, position, item, self._path.parent)
 
 
