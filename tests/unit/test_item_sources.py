@@ -48,7 +48,7 @@ class TestJsonLines:
             ('{"item_id":"a","media":[{"text":"x","uri":"data:,x"}]}', "exactly one of"),
             ('{"item_id":"a","media":[{"uri":"none.jpg"}]}', "no such file"),
             ('{"item_id":"a","media":[{"modality":"smell","text":"x"}]}', "modality"),
-            ("[" * 100_000, "not JSON"),
+            ('{"item_id":"a","x":' + "[" * 100_000, "not JSON"),
         ],
     )
     def test_a_bad_line_is_told_and_the_rest_goes_on(self, tmp_path: Path, line: str, word: str) -> None:

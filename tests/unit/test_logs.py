@@ -1,0 +1,112 @@
+"""Logging: two formats, set up by commands alone."""
+
+import io
+import json
+import logging
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.logs import TALKATIVE, configure
+from streams.settings import LogSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in TALKATIVE}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def written(settings: LogSettings) -> io.StringIO:
+    stream = io.StringIO()
+    configure(settings, stream)
+    return stream
+
+
+def test_human_lines() -> None:
+    stream = written(LogSettings())
+    logging.getLogger("streams.x").info("read %d", 3)
+    time, level, rest = stream.getvalue().split(maxsplit=2)
+    assert len(time) == len("12:00:00.000")
+    assert (level, rest) == ("INFO", "streams.x: read 3\n")
+
+
+def test_json_lines_carry_errors_with_their_stack() -> None:
+    stream = written(LogSettings(format="json"))
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        logging.getLogger("streams.x").exception("failed")
+    logging.getLogger("streams.x").warning("next \u00e9")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["level"], first["logger"], first["message"]) == ("error", "streams.x", "failed")
+    assert "ValueError: two\nlines" in first["error"]
+    assert second["message"] == "next \u00e9"
+    assert "error" not in second
+    assert first["time"][10] == "T" and first["time"].endswith("Z")
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_levels(level: str, shown: int) -> None:
+    stream = written(LogSettings(level=level))  # type: ignore[arg-type]
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.getLogger("streams.x").log(number, "a line")
+    assert len(stream.getvalue().splitlines()) == shown
+
+
+def test_clients_that_tell_uris_are_quiet_at_info() -> None:
+    stream = written(LogSettings())
+    logging.getLogger("httpx").info("GET https://example.org/users/anna")
+    logging.getLogger("faust.worker").info("a table")
+    assert stream.getvalue() == ""
+    logging.getLogger("httpx").warning("slow")
+    assert "slow" in stream.getvalue()
+
+
+def test_debug_lets_them_talk_again() -> None:
+    written(LogSettings())
+    stream = written(LogSettings(level="debug"))
+    logging.getLogger("httpx").info("GET")
+    assert "GET" in stream.getvalue()
+
+
+def test_a_second_set_up_replaces_the_first() -> None:
+    first = written(LogSettings())
+    second = written(LogSettings())
+    logging.getLogger("streams.x").info("once")
+    assert first.getvalue() == ""
+    assert second.getvalue().count("once") == 1
+
+
+def test_warnings_are_logged() -> None:
+    stream = written(LogSettings())
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        logging.captureWarnings(False)
+    assert "old" in stream.getvalue()
+
+
+def test_importing_sets_nothing_up() -> None:
+    script = (
+        "import logging, streams.cli, streams.logs, streams.processes, streams.commands.run\n"
+        "assert not logging.getLogger().handlers, logging.getLogger().handlers"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
