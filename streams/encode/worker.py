@@ -51,6 +51,10 @@ class EncodeWorker:
         """Whether all items are known and raw records are read."""
         return self._running
 
+    def knows(self, item_id: str) -> bool:
+        """Whether events get the vectors of this item."""
+        return self._view.get(item_id) is not None
+
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`, then end the batch, commit and leave the group.
 

@@ -1,0 +1,289 @@
+"""The encode worker on a real Kafka: what it writes, and that a kill loses and doubles nothing."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from conftest import produce_json, read_all
+
+from state.events import Pack, Row, RowKind
+from state.items import EncodedItem
+from streams.encode.worker import EncodeWorker
+from streams.errors import SourceTrimmed, TopicError
+from streams.kafka import Message, TopicPartition, admin_client
+from streams.settings import Settings
+from tests.encode_child import make_media
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60.0
+
+
+def event(number: int, **fields: Any) -> tuple[str, dict[str, Any]]:
+    user = f"user-{number % 50}"
+    value = {
+        "user_id": user,
+        "action": "view",
+        "timestamp": 1_700_000_000_000 + number,
+        "event_id": f"e{number}",
+    }
+    return user, {**value, "text": "words", **fields}
+
+
+def until(what: str, holds: Callable[[], bool], seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[EncodeWorker]:
+    """A worker in a thread of this process, ready; drained at the end, and its error raised."""
+    worker = EncodeWorker(settings, make_media)
+    stop = threading.Event()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            worker.run(stop)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        until("the worker to be ready", lambda: worker.ready() or bool(errors))
+        yield worker
+    finally:
+        stop.set()
+        thread.join(SECONDS)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+class Child:
+    """A worker as a process of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        command = [sys.executable, "-m", "tests.encode_child", msgspec.json.encode(settings).decode()]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    def wait_ready(self) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+
+    def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+    def terminate(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(SECONDS)
+
+
+@contextmanager
+def child(settings: Settings) -> Iterator[Child]:
+    made = Child(settings)
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def packs_of(settings: Settings) -> dict[int, list[Pack]]:
+    packs: dict[int, list[Pack]] = {}
+    for message in read_all(settings, settings.topics.interactions_encoded):
+        packs.setdefault(message.partition() or 0, []).append(decode(message, Pack))
+    return packs
+
+
+def decode(message: Message, kind: type[Any]) -> Any:
+    value = message.value()
+    return None if value is None else msgspec.msgpack.decode(value, type=kind)
+
+
+def rows_of(settings: Settings) -> list[Row]:
+    return [row for packs in packs_of(settings).values() for pack in packs for row in pack.rows]
+
+
+def covered(settings: Settings) -> int:
+    """Raw offsets covered, after checking that they are covered in order, once, and without a gap."""
+    total = 0
+    for partition, packs in packs_of(settings).items():
+        at = 0
+        for pack in packs:
+            if pack.end < 0:
+                continue
+            assert pack.first == at, f"partition {partition}: a pack starts at {pack.first}, expected {at}"
+            assert all(pack.first <= row.offset < pack.end for row in pack.rows)
+            at = pack.end
+        total += at
+    return total
+
+
+def progress(settings: Settings) -> None:
+    """Wait until more is covered than now."""
+    before = covered(settings)
+    until("progress", lambda: covered(settings) > before)
+
+
+def test_events_items_and_odd_input(settings: Settings) -> None:
+    names = settings.topics
+    produce_json(settings, names.items, [("i1", {"item_id": "i1", "title": "A cat", "tags": ["cats"]})])
+    with running(settings) as worker:
+        until("the item to be encoded", lambda: len(read_all(settings, names.items_encoded)) == 1)
+        until("the item to be known", lambda: worker.knows("i1"))
+        odd = [("user-1", b"not json"), event(1, action="stare"), ("someone", event(2)[1])]
+        produce_json(settings, names.interactions, [event(0, item_id="i1", text=None), *odd, event(3)])
+        until("all to be covered", lambda: covered(settings) == 5)
+    rows = {row.event_id: row for row in rows_of(settings)}
+    assert set(rows) == {"e0", "e3"}
+    assert rows["e0"].topics == ("cats",)
+    assert list(rows["e0"].vectors) == [0]
+    letters = {
+        message.value(): dict(message.headers() or []) for message in read_all(settings, names.dead_letters)
+    }
+    assert {value: headers["error_class"] for value, headers in letters.items()} == {
+        b"not json": b"not_json",
+        json.dumps(event(1, action="stare")[1]).encode(): b"unknown_action",
+        json.dumps(event(2)[1]).encode(): b"key_mismatch",
+    }
+    headers = letters[b"not json"]
+    assert headers["topic"] == names.interactions.encode()
+    assert headers["stage"] == b"encode"
+    assert {"partition", "offset", "message", "time"} <= set(headers)
+
+
+def test_an_item_that_comes_late_amends_its_events(settings: Settings) -> None:
+    names = settings.topics
+    with running(settings):
+        produce_json(settings, names.interactions, [event(0, item_id="late", text=None)])
+        until("the event to be covered", lambda: covered(settings) == 1)
+        produce_json(settings, names.items, [("late", {"item_id": "late", "title": "A dog"})])
+        until("the correction", lambda: len(rows_of(settings)) == 2)
+    for partition, packs in packs_of(settings).items():
+        original, amended = (row for pack in packs for row in pack.rows)
+        assert partition == packs_partition(settings, "user-0")
+        assert original.masked[0] == "unknown_item"
+        assert (amended.kind, amended.event_id, amended.sequence) == (RowKind.AMEND, "e0", 1)
+        assert list(amended.vectors) == [0]
+
+
+def packs_partition(settings: Settings, key: str) -> int:
+    """The partition that the raw record of the key is in."""
+    (partition,) = {
+        m.partition() for m in read_all(settings, settings.topics.interactions) if m.key() == key.encode()
+    }
+    return partition or 0
+
+
+def test_a_withdrawn_item_leaves_a_mark_and_a_null(settings: Settings) -> None:
+    names = settings.topics
+    with running(settings) as worker:
+        produce_json(settings, names.items, [("i1", {"item_id": "i1", "title": "A cat"})])
+        until("the item to be known", lambda: worker.knows("i1"))
+        produce_json(settings, names.items, [("i1", None)])
+        until("the withdrawal", lambda: not worker.knows("i1"))
+    items = [decode(message, EncodedItem) for message in read_all(settings, names.items_encoded)]
+    assert [item and item.withdrawn for item in items] == [False, True, None]
+
+
+def test_records_as_large_as_kafka_takes(settings: Settings) -> None:
+    """Kafka's limit of 1,048,588 bytes holds for the dead letter too, whose headers come on top."""
+    names = settings.topics
+    bomb = b"[" * 1_000_000
+    with running(settings):
+        produce_json(
+            settings, names.interactions, [("user-1", b"x" * 999_000), ("user-1", bomb[:999_900]), event(1)]
+        )
+        until("all to be covered", lambda: covered(settings) == 3)
+    letters = read_all(settings, names.dead_letters)
+    assert [len(message.value() or b"") for message in letters] == [999_000, 999_900]
+
+
+def test_killed_again_and_again_under_load(settings: Settings) -> None:
+    """Every raw offset is covered exactly once for a read_committed reader, whenever the worker dies."""
+    names = settings.topics
+    stop = threading.Event()
+    sent = 0
+
+    def feed() -> None:
+        nonlocal sent
+        while not stop.is_set():
+            batch = [event(number, item_id=f"i{number % 20}") for number in range(sent, sent + 20)]
+            produce_json(settings, names.interactions, batch)
+            sent += 20
+            stop.wait(0.05)
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    chance = random.Random(7)
+    for _ in range(4):
+        with child(settings):
+            progress(settings)
+            stop.wait(chance.uniform(0.0, 0.3))
+    stop.set()
+    feeder.join(SECONDS)
+    with child(settings) as worker:
+        until("all to be covered", lambda: covered(settings) == sent)
+        assert worker.terminate() == 0
+    assert sorted(int(row.event_id[1:]) for row in rows_of(settings)) == list(range(sent))
+
+
+def test_workers_come_and_go_under_load(settings: Settings) -> None:
+    names = settings.topics
+    total = 3_000
+    done = threading.Event()
+
+    def feed() -> None:
+        for start in range(0, total, 50):
+            produce_json(settings, names.interactions, [event(n) for n in range(start, start + 50)])
+            done.wait(0.1)
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    with child(settings) as first:
+        first.wait_ready()
+        feeder.start()
+        for _ in range(2):
+            with child(settings) as second:
+                second.wait_ready()
+                done.wait(2.0)
+                assert second.terminate() == 0
+        feeder.join(SECONDS)
+        until("all to be covered", lambda: covered(settings) == total)
+        assert first.terminate() == 0
+    assert len({row.event_id for row in rows_of(settings)}) == len(rows_of(settings)) == total
+
+
+def test_a_trimmed_source_is_told(settings: Settings) -> None:
+    names = settings.topics
+    with running(settings):
+        produce_json(settings, names.interactions, [event(0)])
+        until("the event to be covered", lambda: covered(settings) == 1)
+    partition = packs_partition(settings, "user-0")
+    produce_json(settings, names.interactions, [event(50), event(100)])
+    admin = admin_client(settings.kafka)
+    place = TopicPartition(names.interactions, partition, 2)
+    for future in admin.delete_records([place]).values():
+        future.result(SECONDS)
+    with pytest.raises(SourceTrimmed, match="were cut before they were read"):
+        EncodeWorker(settings, make_media).run(threading.Event())
+
+
+def test_missing_topics_are_named(settings: Settings) -> None:
+    names = msgspec.structs.replace(settings.topics, items_encoded="no-such-topic")
+    worker = EncodeWorker(msgspec.structs.replace(settings, topics=names), make_media)
+    with pytest.raises(TopicError, match="no-such-topic"):
+        worker.run(threading.Event())
