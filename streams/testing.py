@@ -201,7 +201,7 @@ class Driver(Generic[RowT]):
                 return
 
     def _check(self, outcome: Outcome) -> None:
-        for error in outcome.lost.values():
-            raise error
+        for loss in outcome.lost.values():
+            raise loss.error
         for number, offset in outcome.holes.items():
             raise EngineError(f"partition {number}: the records pushed leave a hole before offset {offset}")

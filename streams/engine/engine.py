@@ -40,6 +40,15 @@ class Resources:
     journal: Callable[[int], Journal]
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A partition that was closed because its commit did not go through."""
+
+    error: EngineError
+    source: int
+    """Source offset from which the batch went out."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What a micro-batch came to, by partition."""
@@ -47,8 +56,7 @@ class Outcome:
     rows: int = 0
     holes: dict[int, int] = field(default_factory=dict)
     """Source offset from which the partition must be read again."""
-    lost: dict[int, EngineError] = field(default_factory=dict)
-    """Partitions that were closed because their commit did not go through, and why."""
+    lost: dict[int, Loss] = field(default_factory=dict)
 
 
 class Engine(Generic[RowT]):
@@ -79,15 +87,16 @@ class Engine(Generic[RowT]):
         """Let an opened partition take part. Returns the source offset to read it from."""
         self._partitions[partition.number] = partition
         self._processor.opened(partition.number, partition.store.scan(KIND_HELD))
-        STATE_BYTES.labels(partition.label).set(partition.store.size())
         return partition.place.source
 
-    def close(self, number: int) -> None:
-        """Let a partition go; nothing happens where it is not open."""
+    def close(self, number: int) -> int | None:
+        """Let a partition go. Returns the source offset that comes next; None where it was not open."""
         partition = self._partitions.pop(number, None)
-        if partition is not None:
-            self._processor.closed(number)
-            partition.close()
+        if partition is None:
+            return None
+        self._processor.closed(number)
+        partition.close()
+        return partition.place.source
 
     def close_all(self) -> None:
         for number in list(self._partitions):
@@ -96,7 +105,11 @@ class Engine(Generic[RowT]):
 
     def places(self) -> dict[int, int]:
         """Source offset that comes next, by open partition."""
-        return {number: partition.place.source for number, partition in self._partitions.items()}
+        return {number: partition.place.source for number, partition in list(self._partitions.items())}
+
+    def measure(self) -> None:
+        for partition in self._partitions.values():
+            STATE_BYTES.labels(partition.label).set(partition.store.size())
 
     def store(self, number: int) -> Store:
         """The store of an open partition, to be read."""
@@ -132,7 +145,7 @@ class Engine(Generic[RowT]):
         admitted: Mapping[int, Admission[RowT]],
         work: Mapping[int, Work[RowT]],
         clock_ms: int,
-    ) -> dict[int, EngineError]:
+    ) -> dict[int, Loss]:
         """The commit of the delivery contract, step by step. Returns the partitions that must be closed.
 
         Wherever it ends: before 4 is through, the transaction is aborted, and the log has nothing of this
@@ -146,7 +159,7 @@ class Engine(Generic[RowT]):
         fault(2)  # 2. Apply the rows, all partitions at once.
         effects = self._processor.apply(work, stored, clock_ms) if work else {}
 
-        def settle(number: int) -> EngineError | None:
+        def settle(number: int) -> Loss | None:
             partition, effect = self._partitions[number], effects.get(number, _NO_EFFECTS)
             place = admitted[number].place if number in admitted else partition.place
             changes = {**effect.puts, PLACE_KEY: place.encode()}
@@ -157,7 +170,7 @@ class Engine(Generic[RowT]):
                 fault(4)  # 4. The transaction is committed: from here on the batch has happened.
                 end = partition.journal.commit()
             except (OwnershipLost, CommitFailed) as error:
-                return error
+                return Loss(error, partition.place.source)
 
             fault(5)  # 5. The store takes the same values, with the offset that they make it level with.
             partition.store.write({**changes, BOOKMARK_KEY: partition.bookmark(end)})
@@ -166,12 +179,12 @@ class Engine(Generic[RowT]):
             fault(6)
             return None
 
-        results = self._side_by_side(settle, changed)
-        return {number: error for number, error in results.items() if error is not None}
+        losses = self._side_by_side(settle, changed)
+        return {number: loss for number, loss in losses.items() if loss is not None}
 
     def _side_by_side(
-        self, settle: Callable[[int], EngineError | None], numbers: list[int]
-    ) -> dict[int, EngineError | None]:
+        self, settle: Callable[[int], Loss | None], numbers: list[int]
+    ) -> dict[int, Loss | None]:
         if len(numbers) == 1:
             return {numbers[0]: settle(numbers[0])}
         futures = {number: self._committers.submit(settle, number) for number in numbers}

@@ -190,6 +190,8 @@ class _Patience:
         """Return where trying again may help; raise OpeningCancelled or EngineError."""
         if self._cancelled():
             raise OpeningCancelled(self._label)
+        if error is not None and error.args[0].code() in _FENCED:
+            raise OwnershipLost(f"{self._label}: another process has opened the partition meanwhile")
         if error is not None and not _may_pass(error.args[0]):
             raise EngineError(f"{self._label}: cannot be opened: {error.args[0].str()}") from error
         now = time.monotonic()

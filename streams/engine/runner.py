@@ -1,0 +1,358 @@
+"""The engine's own thread, and what hosts tell it: partitions that come and go, records, the end."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from state.errors import StateError
+from streams.engine.engine import Engine, Loss
+from streams.engine.guard import Delivery
+from streams.engine.journal import OpeningCancelled
+from streams.engine.partition import Partition
+from streams.errors import EngineError, OwnershipLost
+from streams.metrics import HOLES, QUEUE_DEPTH
+
+RowT = TypeVar("RowT")
+AnswerT = TypeVar("AnswerT")
+
+NO_FLOW = 0
+
+_TICK_SECONDS = 0.02
+_MEASURE_SECONDS = 10.0
+_AGAIN_SECONDS = 1.0
+_OPENERS = 4
+_TRIES = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """The host is to read the partition from `offset` on, and to deliver with `flow` what it reads then."""
+
+    partition: int
+    offset: int
+    flow: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerOptions:
+    """`queued_records` is where `full` begins; `rest_seconds` how long a fenced partition is left alone.
+
+    The rest must outlast the group's session timeout: a member that was away learns by then that its
+    partitions are others' now, and does not fence their owners.
+    """
+
+    name: str
+    queued_records: int = 256
+    rest_seconds: float = 7.0
+    beat: Callable[[], None] = lambda: None
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """One partition that the group has given us, and the records that wait for it."""
+
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    open: bool = False
+    flow: int = NO_FLOW
+    queue: deque[Delivery] = field(default_factory=deque)
+    open_at: float | None = None
+    stuck_at: int = -1
+    tries: int = 0
+
+
+class Runner(Generic[RowT]):
+    """Feeds one engine from its own thread. Public methods may be called from any thread.
+
+    A record is delivered with the flow number of the seek that it was read after. So nothing that was read
+    before a seek or an assignment can pass for what follows it, however long it lay in a host's queues.
+    """
+
+    def __init__(self, engine: Engine[RowT], options: RunnerOptions) -> None:
+        self.failure: EngineError | None = None
+        """Why the thread ended, where it was not asked to: the host must end, too."""
+        self._engine = engine
+        self._options = options
+        self._seats: dict[int, _Seat] = {}
+        self._flows = NO_FLOW
+        self._taken = False
+        self._measured = 0.0
+        self._seeks: SimpleQueue[Seek] = SimpleQueue()
+        self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        """Held where a queue and its flow number must change together."""
+        self._wake = threading.Event()
+        self._room = threading.Event()
+        self._room.set()
+        self._stopping = False
+        self._ended = False
+        self._openers = ThreadPoolExecutor(_OPENERS, f"{options.name}-open")
+        self._thread = threading.Thread(target=self._run, name=f"{options.name}-engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """End the batch in flight and close all partitions. Raises EngineError where that takes too long."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            raise EngineError(f"{self._options.name}: the engine did not end within {seconds:.0f} s")
+
+    def take(self, partitions: Iterable[int]) -> "Future[None]":
+        """These are ours in the group's new generation: open them, or read them again from their places."""
+        numbers = sorted(partitions)
+        return self._ask(lambda: self._take(numbers))
+
+    def release(self, partitions: Iterable[int]) -> "Future[dict[int, int]]":
+        """These are no longer ours: close them. Done when none has a batch in flight; gives their places."""
+        numbers = sorted(partitions)
+        return self._ask(lambda: self._release(numbers))
+
+    def suspend(self) -> "Future[None]":
+        """Forget what is queued and keep the partitions open until `take` or `release`."""
+        return self._ask(self._suspend)
+
+    def seeks(self) -> Iterator[Seek]:
+        """Seeks that the host is to carry out, each once, in this order."""
+        while True:
+            try:
+                yield self._seeks.get_nowait()
+            except Empty:
+                return
+
+    def current(self, seek: Seek) -> bool:
+        """Whether a seek is still wanted."""
+        seat = self._seats.get(seek.partition)
+        return seat is not None and seat.flow == seek.flow
+
+    def deliver(self, partition: int, flow: int, deliveries: Iterable[Delivery]) -> None:
+        """Records in the order of the source; those of another flow than the present one are dropped."""
+        with self._lock:
+            seat = self._seats.get(partition)
+            if seat is None or flow != seat.flow or flow == NO_FLOW:
+                return
+            seat.queue.extend(deliveries)
+        if self.full():
+            self._room.clear()
+        self._wake.set()
+
+    def full(self) -> bool:
+        """Whether the host should deliver no more for now."""
+        return self._queued() >= self._options.queued_records
+
+    def wait_for_room(self, seconds: float) -> bool:
+        """Wait until the host may deliver; false where that takes longer."""
+        return self._room.wait(seconds)
+
+    def places(self) -> dict[int, int]:
+        """Source offset that comes next, by open partition: a hint for lag monitors."""
+        return self._engine.places()
+
+    def partitions(self) -> set[int]:
+        """What the group has given us, open or not."""
+        return set(self._seats)
+
+    def ready(self) -> bool:
+        """Whether the group has spoken, and all that it gave us is open."""
+        return self._taken and self.failure is None and all(seat.open for seat in list(self._seats.values()))
+
+    def check(self) -> None:
+        """Raise what the thread failed with."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _ask(self, action: Callable[[], AnswerT]) -> "Future[AnswerT]":
+        answer: Future[AnswerT] = Future()
+
+        def command() -> None:
+            try:
+                answer.set_result(action())
+            except BaseException as error:
+                answer.set_exception(error)
+                raise
+
+        with self._lock:
+            self._commands.put(command)
+            ended = self._ended
+        if ended:
+            self._serve()
+        self._wake.set()
+        return answer
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._options.beat()
+                self._serve()
+                self._open_rested()
+                if not self._step():
+                    self._wake.wait(_TICK_SECONDS)
+                    self._wake.clear()
+        except BaseException as error:
+            _log.exception("%s: the engine ends", self._options.name)
+            self.failure = _converted(error)
+        finally:
+            self._end()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except Empty:
+                return
+            command()
+
+    def _step(self) -> bool:
+        """One micro-batch. Returns whether more waits."""
+        queues = {number: seat.queue for number, seat in self._seats.items() if seat.open}
+        outcome = self._engine.process(queues, int(time.time() * 1000))
+        for number, loss in outcome.lost.items():
+            self._lose(number, loss)
+        for number, offset in outcome.holes.items():
+            HOLES.inc()
+            self._stuck(
+                number, offset, "the records after it cannot be had; was the source cut by retention?"
+            )
+            _log.warning("%s-%d: hole before offset %d: reading again", self._options.name, number, offset)
+            self._reread(number, offset)
+        self._measure()
+        if not self.full():
+            self._room.set()
+        return any(queues.values())
+
+    def _measure(self) -> None:
+        QUEUE_DEPTH.labels(self._options.name).set(self._queued())
+        if time.monotonic() - self._measured > _MEASURE_SECONDS:
+            self._measured = time.monotonic()
+            self._engine.measure()
+
+    def _take(self, numbers: list[int]) -> None:
+        self._taken = True
+        for number in [] if self._stopping else numbers:
+            seat = self._seats.get(number)
+            if seat is None:
+                self._seats[number] = _Seat()
+                self._open(number)
+            elif seat.open:
+                self._reread(number, self._engine.places()[number])
+            elif seat.open_at is not None:
+                self._open(number)
+
+    def _release(self, numbers: list[int]) -> dict[int, int]:
+        places = {}
+        for number in numbers:
+            seat = self._seats.pop(number, None)
+            if seat is not None:
+                seat.cancelled.set()
+                place = self._engine.close(number)
+                if place is not None:
+                    places[number] = place
+        return places
+
+    def _suspend(self) -> None:
+        for number in self._seats:
+            self._silence(number)
+
+    def _silence(self, number: int, flow: int = NO_FLOW) -> None:
+        with self._lock:
+            self._seats[number].flow = flow
+            self._seats[number].queue.clear()
+
+    def _reread(self, number: int, offset: int) -> None:
+        self._flows += 1
+        self._silence(number, self._flows)
+        self._seeks.put(Seek(number, offset, self._flows))
+
+    def _open(self, number: int) -> None:
+        seat = self._seats[number]
+        seat.open_at = None
+        self._openers.submit(self._open_aside, number, seat)
+
+    def _open_aside(self, number: int, seat: _Seat) -> None:
+        """In a thread of its own: restoring may take minutes, in which the others go on."""
+        try:
+            partition = self._engine.open(number, lambda: seat.cancelled.is_set() or self._stopping)
+        except OpeningCancelled:
+            return
+        except BaseException as error:
+            failure = error
+            self._ask(lambda: self._fail_opening(number, seat, failure))
+            return
+        self._ask(lambda: self._adopt(seat, partition))
+
+    def _adopt(self, seat: _Seat, partition: Partition) -> None:
+        number = partition.number
+        if self._stopping or self._seats.get(number) is not seat:
+            partition.close()
+            return
+        offset = self._engine.adopt(partition)
+        seat.open = True
+        _log.info("%s: open, from source offset %d", partition.label, offset)
+        self._reread(number, offset)
+
+    def _fail_opening(self, number: int, seat: _Seat, error: BaseException) -> None:
+        if self._seats.get(number) is not seat:
+            return
+        if not isinstance(error, OwnershipLost):
+            raise error
+        seat.open_at = time.monotonic() + self._options.rest_seconds
+
+    def _lose(self, number: int, loss: Loss) -> None:
+        """The log knows what became of the batch: open anew, and read on from what it says."""
+        _log.warning("%s", loss.error)
+        seat = self._seats[number]
+        seat.open = False
+        self._silence(number)
+        if isinstance(loss.error, OwnershipLost):
+            seat.open_at = time.monotonic() + self._options.rest_seconds
+        else:
+            self._stuck(number, loss.source, str(loss.error))
+            seat.open_at = time.monotonic() + _AGAIN_SECONDS
+
+    def _stuck(self, number: int, offset: int, reason: str) -> None:
+        seat = self._seats[number]
+        seat.tries = seat.tries + 1 if seat.stuck_at == offset else 1
+        seat.stuck_at = offset
+        if seat.tries > _TRIES:
+            raise EngineError(
+                f"{self._options.name}-{number}: cannot go on from source offset {offset}: {reason}"
+            )
+
+    def _open_rested(self) -> None:
+        now = time.monotonic()
+        for number, seat in self._seats.items():
+            if seat.open_at is not None and seat.open_at <= now:
+                self._open(number)
+
+    def _queued(self) -> int:
+        return sum(len(seat.queue) for seat in list(self._seats.values()))
+
+    def _end(self) -> None:
+        self._stopping = True
+        for seat in self._seats.values():
+            seat.cancelled.set()
+        self._openers.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._ended = True
+        try:
+            self._serve()
+            self._engine.close_all()
+        except BaseException as error:
+            self.failure = self.failure or _converted(error)
+
+
+def _converted(error: BaseException) -> EngineError:
+    if isinstance(error, EngineError):
+        return error
+    if isinstance(error, StateError):
+        return EngineError(str(error))
+    return EngineError(f"{type(error).__name__}: {error}")
