@@ -24,6 +24,7 @@ MARKS = re.compile(
 )
 BYTES_PER_CHARACTER = 4
 LARGEST_BROKEN_SHARE = 0.02
+LARGEST_NUL_SHARE = 0.1
 
 
 def decode_text(content: bytes, max_characters: int) -> str:
@@ -50,7 +51,7 @@ def _to_str(content: bytes) -> str:
     for mark, name in BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(name, errors="replace").rstrip(REPLACEMENT)
-    if content.count(0) > LARGEST_BROKEN_SHARE * len(content):
+    if content.count(0) > LARGEST_NUL_SHARE * len(content):
         raise MediumError("broken", "the bytes are not text")
     text = content.decode("utf-8", errors="replace").rstrip(REPLACEMENT)
     if text.count(REPLACEMENT) <= LARGEST_BROKEN_SHARE * len(text):
