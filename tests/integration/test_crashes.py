@@ -1,5 +1,6 @@
 """kill -9 of either worker under load: nothing lost, nothing twice, states equal to a reference fold."""
 
+import itertools
 import json
 import os
 import random
@@ -68,7 +69,7 @@ def every_raw_offset_once(settings: Settings, packs: dict[int, list[Pack]]) -> N
     for partition, offsets in raw.items():
         ranges = [(pack.first, pack.end) for pack in packs[partition] if pack.first >= 0]
         assert ranges[0][0] == 0 and ranges[-1][1] == offsets[-1] + 1
-        assert all(end == first for (_, end), (first, _) in zip(ranges, ranges[1:], strict=False))
+        assert all(end == first for (_, end), (first, _) in itertools.pairwise(ranges))
 
 
 def rows_in_order(packs: list[Pack]) -> Iterator[Row]:

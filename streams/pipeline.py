@@ -1,0 +1,59 @@
+"""The whole way of an event, on one screen: the stages that the workers run, on memory in place of Kafka.
+
+    interactions, items ─▶ EncodeStage ─▶ packs, encoded items ─▶ Engine(InterestsProcessor) ─▶ outputs
+
+Live traffic, replay and tests go this way. In operation the encode worker (`streams.encode.worker`) puts a
+Kafka transaction around the first step, and the engine (`streams.engine`) one around the second.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from state.artifact import load_artifact
+from state.catalogue import Catalogue
+from state.fusion import Fusion
+from state.items import EncodedItem
+from streams.encode.item_view import ItemView
+from streams.encode.media import MediaEncoder
+from streams.encode.stage import EncodeStage, Outcome
+from streams.engine.processor import Output
+from streams.interests.processor import InterestsProcessor
+from streams.raw import RawRecord
+from streams.settings import Settings
+from streams.testing import Driver
+
+
+class Pipeline:
+    """Raw records in, interests and slates out. Raw offsets must rise by one in each partition, from 0."""
+
+    def __init__(self, settings: Settings, media: MediaEncoder) -> None:
+        fusion = Fusion(load_artifact(settings.model.artifact))
+        view = ItemView()
+        view.caught_up.set()
+        self.catalogue = Catalogue(fusion)
+        self._encode = EncodeStage(settings, media, view)
+        processor = InterestsProcessor(fusion, self.catalogue, settings)
+        self.interests = Driver(processor, settings.topics.partitions)
+        self._covered = dict.fromkeys(range(settings.topics.partitions), 0)
+        self._settings = settings
+
+    def send(self, records: Sequence[RawRecord]) -> Outcome:
+        """Take a batch of records of `interactions` and `items` the whole way; `read` what came of it."""
+        encoded = self._encode.process(records, self._covered)
+        self._encode.settle(encoded)
+        self.catalogue.apply((key.decode(), _item(value)) for key, value in encoded.items)
+        for partition, pack in encoded.packs:
+            self.interests.push(pack, partition)
+        for record in records:
+            if record.topic == self._settings.topics.interactions:
+                self._covered[record.partition] = record.offset + 1
+        return encoded
+
+    def read(self, topic: str) -> list[Output]:
+        """Outputs of a topic that were not read before."""
+        return self.interests.read(topic)
+
+
+def _item(value: bytes | None) -> EncodedItem | None:
+    return None if value is None else msgspec.msgpack.decode(value, type=EncodedItem)
