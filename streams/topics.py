@@ -123,7 +123,7 @@ def check_topics(settings: Settings) -> list[str]:
         for plan in plans
         if plan.name in partitions
     }
-    return [problem for plan in plans for problem in _problems(plan, partitions, policies)]
+    return [problem for plan in plans for problem in problems_of(plan, partitions, policies)]
 
 
 def partition_counts(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
@@ -206,16 +206,17 @@ def _leaderless(admin: AdminClient, names: list[str]) -> list[str]:
     ]
 
 
-def _problems(plan: TopicPlan, partitions: Mapping[str, int], policies: Mapping[str, str]) -> list[str]:
+def problems_of(plan: TopicPlan, partitions: Mapping[str, int], policies: Mapping[str, str]) -> list[str]:
+    """What is wrong with one topic, given the partition counts and clean-up policies of those that exist."""
     if plan.name not in partitions:
         return [f"{plan.name}: missing; `penchant topics create` makes it"]
     found: list[str] = []
-    if plan.source is not None and partitions[plan.name] != partitions.get(
-        plan.source, partitions[plan.name]
-    ):
+    own = partitions[plan.name]
+    source = own if plan.source is None else partitions.get(plan.source, own)
+    if own != source:
         found.append(
-            f"{plan.name}: has {partitions[plan.name]} partitions, but {plan.source}, which it follows "
-            f"partition by partition, has {partitions[plan.source]}; give both the same number"
+            f"{plan.name}: has {own} partitions, but {plan.source}, which it follows partition by partition, "
+            f"has {source}; give both the same number"
         )
     if policies[plan.name] != plan.cleanup:
         found.append(

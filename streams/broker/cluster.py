@@ -153,8 +153,12 @@ def read_description(folder: Path) -> Description | None:
 
 
 def new_cluster_id() -> str:
-    """A random UUID as Kafka writes it: 22 characters of URL-safe base64."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """A random UUID as Kafka writes it: 22 characters of URL-safe base64, the first of them a letter.
+
+    One that began with a dash would be read as an option by Kafka's tools.
+    """
+    first, *rest = uuid.uuid4().bytes
+    return base64.urlsafe_b64encode(bytes([first & 0x7F, *rest])).decode().rstrip("=")
 
 
 def _free_pairs(count: int) -> tuple[Ports, ...]:

