@@ -46,11 +46,13 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     if width == 0 or users == 0:
         return chosen
     gain = np.where(candidates.valid, (1.0 - diversity) * _relevance(candidates), -np.inf)
-    nearest = np.full((users, width), -1.0, dtype=np.float32)
+    # Scaled beforehand, so that an inner product is a cosine times diversity.
+    vectors = candidates.vectors * np.float32(diversity**0.5)
+    nearest = np.full((users, width), -diversity, dtype=np.float32)
     taken = None if candidates.categories is None else np.zeros(candidates.categories.shape, dtype=np.int16)
     everyone = np.arange(users)
     for turn in range(min(count, width)):
-        value = gain if turn == 0 or diversity == 0 else gain - diversity * nearest
+        value = gain if turn == 0 or diversity == 0 else gain - nearest
         best = value.argmax(axis=1)
         open_ = gain[everyone, best] > -np.inf
         if not open_.any():
@@ -58,8 +60,8 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
         chosen[open_, turn] = best[open_]
         gain[everyone, best] = -np.inf
         if diversity > 0:
-            picked = candidates.vectors[everyone, best]
-            np.maximum(nearest, np.matmul(candidates.vectors, picked[:, :, None])[:, :, 0], out=nearest)
+            picked = vectors[everyone, best, :, None]
+            np.maximum(nearest, np.matmul(vectors, picked)[:, :, 0], out=nearest)
         if taken is not None and candidates.categories is not None:
             _close_full_categories(candidates.categories, taken, best, gain, category_cap)
     return chosen

@@ -24,6 +24,7 @@ DISLIKED_LIMIT = 80
 LIKED_LIMIT = 16
 PENDING_LIMIT = 16
 TOPIC_LIMIT = 20
+TOPICS_KEPT = 16
 TOPIC_BYTES = 560
 """All names of topics together, in UTF-8."""
 TOPIC_NAME_BYTES = 64
@@ -51,6 +52,8 @@ Mass = tuple[float, float]
 """Liking and disliking of a topic as heights: log2 of the sum of w 2^(t / half-life); -inf for none."""
 
 NOTHING = -math.inf
+_HIGHEST = 1000.0
+_LARGEST = 2.0**_HIGHEST
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -109,18 +112,17 @@ def topic_shares(
     A searched word counts where `vocabulary` (lower case to the topic's name) knows it.
     """
     now = now_ms / TOPIC_HALF_LIFE_MS
-    weights = {
-        name: weight
-        for name, (liking, disliking) in profile.topics.items()
-        if (weight := _unfold(liking, now) - _unfold(disliking, now)) > 0
-    }
+    weights: dict[str, float] = {}
+    for name, (liking, disliking) in profile.topics.items():
+        if liking > disliking:
+            weights[name] = _unfold(liking - now) - (_unfold(disliking - now) if disliking > NOTHING else 0.0)
     for time_ms, words in profile.searches:
         for word in words.casefold().split():
-            if (name := vocabulary.get(word)) is not None:
-                weights[name] = weights.get(name, 0.0) + _unfold(time_ms / TOPIC_HALF_LIFE_MS, now)
-    best = sorted(weights.items(), key=lambda entry: (-entry[1], entry[0]))[:count]
-    total = sum(weight for _, weight in best)
-    return {name: weight / total for name, weight in best}
+            if (known := vocabulary.get(word)) is not None:
+                weights[known] = weights.get(known, 0.0) + _unfold(time_ms / TOPIC_HALF_LIFE_MS - now)
+    best = sorted([(-weight, name) for name, weight in weights.items()])[:count]
+    total = -sum([weight for weight, _ in best])
+    return {name: -weight / total for weight, name in best} if total > 0 else {}
 
 
 def _fold_event(profile: Profile, row: Row, item: int) -> None:
@@ -186,20 +188,22 @@ def _weigh(profile: Profile, row: Row, weight: float) -> None:
         return
     level = row.time / TOPIC_HALF_LIFE_MS + math.log2(abs(weight))
     topics = profile.topics
+    before = len(topics)
     for name in row.topics:
         liking, disliking = topics.get(name, (NOTHING, NOTHING))
         topics[name] = (_sum(liking, level), disliking) if weight > 0 else (liking, _sum(disliking, level))
-    if len(topics) > TOPIC_LIMIT or _name_bytes(topics) > TOPIC_BYTES:
+    if len(topics) > before and (len(topics) > TOPIC_LIMIT or _name_bytes(topics) > TOPIC_BYTES):
         profile.topics = _heaviest(topics)
 
 
 def _heaviest(topics: dict[str, Mass]) -> dict[str, Mass]:
+    """What is left goes some way below the bounds, so that it is not sorted out again at once."""
     kept: dict[str, Mass] = {}
     room = TOPIC_BYTES
-    for name, mass in sorted(topics.items(), key=lambda entry: (-max(entry[1]), entry[0])):
+    for _, name in sorted([(-max(mass), name) for name, mass in topics.items()]):
         size = len(name.encode())
-        if size <= TOPIC_NAME_BYTES and size <= room and len(kept) < TOPIC_LIMIT:
-            kept[name] = mass
+        if size <= TOPIC_NAME_BYTES and size <= room and len(kept) < TOPICS_KEPT:
+            kept[name] = topics[name]
             room -= size
     return kept
 
@@ -215,8 +219,8 @@ def _sum(left: float, right: float) -> float:
     return left + math.log2(1.0 + 2.0 ** (right - left))
 
 
-def _unfold(height: float, now: float) -> float:
-    return math.pow(2.0, min(height - now, 60.0))
+def _unfold(height: float) -> float:
+    return math.pow(2.0, height) if height < _HIGHEST else _LARGEST
 
 
 def _event_mark(row: Row) -> bytes:

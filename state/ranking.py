@@ -59,5 +59,10 @@ def best(values: Float32, count: int, ties: NDArray[np.uint64]) -> Int64:
 
 def in_order(values: Float32, columns: Int64, ties: NDArray[np.uint64]) -> Int64:
     """The columns of each row by falling value, equal ones by rising `ties`."""
-    order = np.lexsort((ties[columns], -np.take_along_axis(values, columns, axis=1)), axis=1)
+    found = np.take_along_axis(values, columns, axis=1)
+    order = np.argsort(-found, axis=1)
+    ordered = np.take_along_axis(found, order, axis=1)
+    level = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > BARRED)
+    for row in np.flatnonzero(level.any(axis=1)):
+        order[row] = np.lexsort((ties[columns[row]], -found[row]))
     return np.take_along_axis(columns, order, axis=1)

@@ -1,8 +1,8 @@
 """Why an item is in a slate: the item of the user's own past that is most like it, and shared topics."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,34 +16,66 @@ Int64 = NDArray[np.int64]
 ALIKE = 0.5
 """Smallest cosine between two items at which one explains the other."""
 SHARED_TOPICS = 4
+PAIRS_KEPT = 100_000
 
 
-class Why(NamedTuple):
+class Why(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One reason: an item of the user's past with the topics that both share, or topics of the user."""
 
-    item_id: str | None
-    topics: tuple[str, ...]
+    item_id: str | None = None
+    topics: tuple[str, ...] = ()
 
 
-def explain(
-    catalogue: Catalogue, readouts: Readouts, profiles: Sequence[Profile], chosen: Int64
-) -> list[list[tuple[Why, ...]]]:
-    """Reasons for each place of `chosen`, rows of the catalogue int64 [n, k], -1 for an empty place."""
-    alike, past = _nearest(catalogue, readouts, chosen)
-    found: list[list[tuple[Why, ...]]] = []
-    for user, (rows, near, items) in enumerate(
-        zip(chosen.tolist(), alike.tolist(), past.tolist(), strict=True)
-    ):
-        liked = profiles[user].topics
-        disliked = profiles[user].disliked
-        found.append(
+Reasons = list[Why]
+"""Of one place of a slate; shared between slates, so never changed."""
+
+
+class Explainer:
+    """Finds reasons in one version of the catalogue; pairs of items recur, so each is looked at once."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._pairs: dict[tuple[int, int], Reasons] = {}
+
+    def explain(self, readouts: Readouts, profiles: Sequence[Profile], chosen: Int64) -> list[list[Reasons]]:
+        """Reasons for each place of `chosen`, rows of the catalogue int64 [n, k], -1 for an empty place."""
+        alike, past = _nearest(self._catalogue, readouts, chosen)
+        past = np.where(alike >= ALIKE, past, 0)
+        if len(self._pairs) > PAIRS_KEPT:
+            self._pairs.clear()
+        return [
+            [self._reasons(row, item, profile) for row, item in zip(rows, items, strict=True) if row >= 0]
+            for rows, items, profile in zip(chosen.tolist(), past.tolist(), profiles, strict=True)
+        ]
+
+    def _reasons(self, row: int, past_hash: int, profile: Profile) -> Reasons:
+        if past_hash and not (
+            profile.disliked and find(profile.disliked, mark_of(past_hash), TIME_STAMP) >= 0
+        ):
+            pair = (row, past_hash)
+            known = self._pairs.get(pair)
+            if known is None:
+                known = self._pairs[pair] = self._likeness(row, past_hash)
+            if known:
+                return known
+        liked = profile.topics
+        shared = tuple(
             [
-                _reasons(catalogue, row, item if close >= ALIKE else 0, (liked, disliked))
-                for row, close, item in zip(rows, near, items, strict=True)
-                if row >= 0
-            ]
+                topic
+                for topic in self._catalogue.topics[row]
+                if topic in liked and liked[topic][0] > liked[topic][1]
+            ][:SHARED_TOPICS]
         )
-    return found
+        return [Why(None, shared)] if shared else []
+
+    def _likeness(self, row: int, past_hash: int) -> Reasons:
+        catalogue = self._catalogue
+        past = catalogue.row_of_hash.get(past_hash)
+        if past is None:
+            return []
+        topics = catalogue.topics[past]
+        shared = [topic for topic in catalogue.topics[row] if topic in topics]
+        return [Why(catalogue.ids[past], tuple(shared[:SHARED_TOPICS]))]
 
 
 def _nearest(
@@ -59,19 +91,3 @@ def _nearest(
         np.take_along_axis(cosines, nearest[:, :, None], axis=2)[:, :, 0],
         np.take_along_axis(readouts.recent_items, nearest, axis=1),
     )
-
-
-def _reasons(
-    catalogue: Catalogue, row: int, past_hash: int, known: tuple[dict[str, tuple[float, float]], bytes]
-) -> tuple[Why, ...]:
-    liked, disliked = known
-    topics = catalogue.topics[row]
-    past = catalogue.row_of_hash.get(past_hash) if past_hash else None
-    if past is not None and find(disliked, mark_of(past_hash), TIME_STAMP) < 0:
-        past_topics = catalogue.topics[past]
-        shared = tuple([topic for topic in topics if topic in past_topics][:SHARED_TOPICS])
-        return (Why(catalogue.ids[past], shared),)
-    shared = tuple(
-        [topic for topic in topics if topic in liked and liked[topic][0] > liked[topic][1]][:SHARED_TOPICS]
-    )
-    return (Why(None, shared),) if shared else ()

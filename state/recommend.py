@@ -14,7 +14,7 @@ from state.filters import MarkIndex, available, days_of, hide_known
 from state.fusion import Readouts
 from state.profile import Profile
 from state.ranking import BARRED, best, head_scores, in_order, queries, scores
-from state.reasons import Why, explain
+from state.reasons import Explainer, Reasons
 from state.settings import RecommendSettings
 
 Float32 = NDArray[np.float32]
@@ -26,20 +26,27 @@ HEAD = "head"
 TRENDING = "trending"
 NEW = "new"
 
+DECIMALS = 5
+"""Of a score."""
 HEAD_SHARE = 4
 """The heads bring one candidate for so many of the ranking vector."""
 _CELLS = 2_000_000
 """Scores in memory at once: users of a chunk times items."""
+_CHOOSERS = 16
+"""Users whose candidates' vectors fit a core's cache together."""
 
 
-class Pick(NamedTuple):
-    """One place of a slate. `score` is the inner product for interest and head, the share of the most
-    demanded item's demand for trending, and 0 for new."""
+class Slate(NamedTuple):
+    """The picks of one user, best first, property by property.
 
-    item_id: str
-    score: float
-    source: str
-    reasons: tuple[Why, ...]
+    A score is the inner product for interest and head, the demand as a share of the most demanded
+    item's for trending, and 0 for new.
+    """
+
+    items: list[str]
+    scores: list[float]
+    sources: list[str]
+    reasons: list[Reasons]
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,6 +80,7 @@ class _View:
         self.encoded = np.asarray(columns.vectors[:rows].any(axis=1), dtype=np.bool_)
         heights, published = columns.heights[:rows], columns.published[:rows]
         self.demand: Int64 = np.lexsort((self.hashes, -published, -heights))
+        self.explainer = Explainer(catalogue)
         self.top = float(heights[columns.live[:rows]].max(initial=-np.inf))
 
 
@@ -84,9 +92,9 @@ class Recommender:
         self._settings = settings
         self._view = _View(catalogue)
 
-    def slates(self, audience: Audience) -> list[list[Pick]]:
+    def slates(self, audience: Audience) -> list[Slate]:
         """At most `top_k` picks per user, best first, none of them barred to the user."""
-        found: list[list[Pick]] = []
+        found: list[Slate] = []
         with self._catalogue.lock:
             if self._view.version != self._catalogue.version:
                 self._view = _View(self._catalogue)
@@ -95,20 +103,25 @@ class Recommender:
                 found.extend(self._chunk(part))
         return found
 
-    def _chunk(self, audience: Audience) -> list[list[Pick]]:
+    def _chunk(self, audience: Audience) -> list[Slate]:
         users = len(audience.profiles)
         if users == 0 or self._catalogue.rows == 0:
-            return [[] for _ in range(users)]
+            return [Slate([], [], [], []) for _ in range(users)]
         allowed = available(self._catalogue, audience.moments)
         days = days_of(audience.readouts.time_ms)
         hide_known(allowed, self._view.marks, audience.profiles, days, self._settings.seen_days)
         chosen, values, from_heads = self._personal(audience.readouts, allowed)
         sources = np.where(from_heads, HEAD, INTEREST).tolist()
-        scored = values.tolist()
+        scored = np.round(values.astype(np.float64), DECIMALS).tolist()
         for user in np.flatnonzero((chosen < 0).any(axis=1)).tolist():
             self._fill(chosen[user], allowed[user], scored[user], sources[user])
-        reasons = explain(self._catalogue, audience.readouts, audience.profiles, chosen)
-        return [self._picks(*row) for row in zip(chosen.tolist(), scored, sources, reasons, strict=True)]
+        reasons = self._view.explainer.explain(audience.readouts, audience.profiles, chosen)
+        ids = self._catalogue.ids
+        found = []
+        for rows, numbers, names, why in zip(chosen.tolist(), scored, sources, reasons, strict=True):
+            count = len(why)
+            found.append(Slate([ids[row] for row in rows[:count]], numbers[:count], names[:count], why))
+        return found
 
     def _personal(self, readouts: Readouts, allowed: Bool) -> tuple[Int64, Float32, Bool]:
         """Rows chosen by interest, int64 [n, top_k] with -1 for none, their scores, and whether a head
@@ -134,17 +147,21 @@ class Recommender:
     def _choose(self, candidates: Int64, values: Float32, valid: Bool) -> Int64:
         columns, settings = self._catalogue.columns, self._settings
         capped = settings.max_per_category > 0
-        return choose(
-            Candidates(
-                values,
-                valid,
-                columns.vectors[candidates],
-                columns.categories[candidates] if capped else None,
-            ),
-            settings.top_k,
-            settings.diversity,
-            settings.max_per_category,
-        )
+        chosen = np.empty((len(candidates), settings.top_k), dtype=np.int64)
+        for start in range(0, len(candidates), _CHOOSERS):
+            part = slice(start, start + _CHOOSERS)
+            chosen[part] = choose(
+                Candidates(
+                    values[part],
+                    valid[part],
+                    columns.vectors[candidates[part]],
+                    columns.categories[candidates[part]] if capped else None,
+                ),
+                settings.top_k,
+                settings.diversity,
+                settings.max_per_category,
+            )
+        return chosen
 
     def _fill(self, chosen: Int64, allowed: Bool, values: list[float], sources: list[str]) -> None:
         """Fill the places left of one user by demand, then by date of publishing."""
@@ -163,19 +180,9 @@ class Recommender:
             taken.update(categories)
             height = float(columns.heights[row])
             chosen[place] = row
-            values[place] = 2.0 ** (height - self._view.top) if height > -np.inf else 0.0
+            values[place] = round(2.0 ** (height - self._view.top), DECIMALS) if height > -np.inf else 0.0
             sources[place] = TRENDING if height > -np.inf else NEW
             place += 1
-
-    def _picks(
-        self, rows: list[int], values: list[float], sources: list[str], reasons: list[tuple[Why, ...]]
-    ) -> list[Pick]:
-        ids = self._catalogue.ids
-        return [
-            Pick(ids[row], value, source, why)
-            for row, value, source, why in zip(rows, values, sources, reasons, strict=False)
-            if row >= 0
-        ]
 
 
 def _chunks(audience: Audience, size: int) -> Iterator[Audience]:

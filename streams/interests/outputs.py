@@ -1,6 +1,7 @@
 """What the interests worker publishes: interests, slates and what happened to items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -8,17 +9,18 @@ from numpy.typing import NDArray
 
 from encoders.base import MODALITIES
 from state.fusion import Readouts
-from state.layout import HALF_LIVES_SECONDS
-from state.recommend import Pick
+from state.layout import HALF_LIVES_SECONDS, HEAD_COUNT
+from state.recommend import Slate
 from state.trending import ItemDelta
 from streams.engine.processor import Headers, Output
+from streams.interests.numerals import DECIMALS, unit_vectors
 from streams.records import Head, Interest, Reason, Recommendation, RecommendedItem
 
-DECIMALS = 5
 CAUSES = 64
 """An output names at most so many of the events that caused it, the last ones."""
 TOPICS = 16
 
+_ONE = 10**DECIMALS
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 _HALF_LIVES = tuple(None if seconds == float("inf") else seconds for seconds in HALF_LIVES_SECONDS)
@@ -53,8 +55,8 @@ class Portraits:
         self._versions = readouts.version.tolist()
         self._counts = readouts.event_count.tolist()
         self._times = readouts.time_ms.tolist()
-        self._vectors = _rounded(readouts.interest)
-        self._heads = _rounded(readouts.heads)
+        self._vectors = _as_json(readouts.interest)
+        self._heads = _as_json(readouts.heads)
         self._weights = _rounded(readouts.head_weights)
         self._modalities = _rounded(readouts.modalities)
 
@@ -72,11 +74,11 @@ class Portraits:
                 heads=[
                     Head(half_life, weight, vector)
                     for half_life, weight, vector in zip(
-                        _HALF_LIVES, self._weights[user], self._heads[user], strict=True
+                        _HALF_LIVES, self._weights[user], self._heads[user * HEAD_COUNT :], strict=False
                     )
                     if weight > 0
                 ],
-                topics={name: round(share, DECIMALS) for name, share in topics.items()},
+                topics={name: int(share * _ONE + 0.5) / _ONE for name, share in topics.items()},
                 modalities={
                     name: share
                     for name, share in zip(_MODALITY_NAMES, self._modalities[user], strict=True)
@@ -88,7 +90,7 @@ class Portraits:
             )
         )
 
-    def recommendation(self, user: int, user_id: str, cause: Cause, slate: Sequence[Pick]) -> bytes:
+    def recommendation(self, user: int, user_id: str, cause: Cause, slate: Slate) -> bytes:
         """The record of `recommendations` for the user at place `user` of the batch, as JSON."""
         return _json.encode(
             Recommendation(
@@ -96,7 +98,7 @@ class Portraits:
                 version=self._versions[user],
                 timestamp=self._times[user],
                 model=self._model,
-                items=[_place(rank, pick) for rank, pick in enumerate(slate, start=1)],
+                items=_places(slate),
                 caused_by=cause.events,
             )
         )
@@ -106,11 +108,19 @@ def delta_output(topic: str, delta: ItemDelta) -> Output:
     return Output(topic, delta.item_id.encode(), _msgpack.encode(delta))
 
 
-def _place(rank: int, pick: Pick) -> RecommendedItem:
-    reasons = [Reason(item_id, list(topics)) for item_id, topics in pick.reasons]
-    return RecommendedItem(pick.item_id, round(pick.score, DECIMALS), rank, pick.source, reasons)
+def _places(slate: Slate) -> list[RecommendedItem]:
+    # `Why` is written as `Reason` is: the same fields, so it goes in as it comes.
+    reasons = cast("list[list[Reason]]", slate.reasons)
+    ranks = range(1, len(slate.items) + 1)
+    return list(map(RecommendedItem, slate.items, slate.scores, ranks, slate.sources, reasons))
 
 
-def _rounded(numbers: NDArray[np.float32]) -> list:  # type: ignore[type-arg]
-    """Nested lists; rounding whole arrays costs a fifth of rounding number by number."""
-    return np.round(numbers.astype(np.float64), DECIMALS).tolist()  # type: ignore[no-any-return]
+def _rounded(numbers: NDArray[np.float32]) -> list[list[float]]:
+    """Rounding a whole array costs a fifth of rounding number by number."""
+    rows: list[list[float]] = np.round(numbers.astype(np.float64), DECIMALS).tolist()
+    return rows
+
+
+def _as_json(vectors: NDArray[np.float32]) -> list[list[float]]:
+    """Vectors written already; to whoever fills them into a record they are lists of numbers."""
+    return cast("list[list[float]]", [msgspec.Raw(text) for text in unit_vectors(vectors)])

@@ -12,7 +12,7 @@ from state.errors import StateError
 from state.events import Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
 from state.profile import Profile, decode_profile, encode_profile, fold_profile, topic_shares
-from state.recommend import Audience, Pick, Recommender
+from state.recommend import Audience, Recommender, Slate
 from state.trending import ItemDelta
 from streams.engine.processor import KIND_HELD, Effects, Output, SourceBatch, Work
 from streams.errors import EngineError, RecordError
@@ -162,7 +162,7 @@ class InterestsProcessor:
             return
         readouts = self._fusion.read([member.state for member in members if member.state is not None])
         portraits = Portraits(readouts, self._fusion.artifact.version)
-        slates = self._slates(members, readouts)
+        slates = self._rank(members, readouts)
         as_of = {partition: {str(partition): part.next_raw} for partition, part in work.items()}
         for place, member in enumerate(members):
             outputs = effects[member.partition].outputs
@@ -180,7 +180,7 @@ class InterestsProcessor:
                     Output(self._topics.recommendations, member.key, value, member.slate_cause.headers())
                 )
 
-    def _slates(self, members: Sequence[_Member], readouts: Readouts) -> dict[int, list[Pick]]:
+    def _rank(self, members: Sequence[_Member], readouts: Readouts) -> dict[int, Slate]:
         """Slates by place, of those whose slate is made now."""
         places = [place for place, member in enumerate(members) if member.slate_cause is not None]
         profiles = [member.profile for member in members]
