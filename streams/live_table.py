@@ -52,7 +52,7 @@ class LiveTable:
         self._titles = titles
         self._rows = rows
         self._views: OrderedDict[str, UserView] = OrderedDict()
-        self._users: set[str] = set()
+        self._counts: dict[str, int] = {}
         self._events = 0
         self._recent: deque[tuple[float, int]] = deque()
         self._freshness: deque[float] = deque(maxlen=FRESHNESS_WINDOW)
@@ -63,9 +63,9 @@ class LiveTable:
         if view.interest is not None and view.interest.version >= interest.version:
             return False
         view.interest = interest
-        self._users.add(interest.user_id)
-        self._events += len(interest.caused_by)
-        self._recent.append((now, len(interest.caused_by)))
+        fresh = self._fresh_events(interest)
+        self._events += fresh
+        self._recent.append((now, fresh))
         if freshness is not None:
             self._freshness.append(freshness)
         self._trim()
@@ -85,7 +85,7 @@ class LiveTable:
             self._recent.popleft()
         fresh = np.percentile(list(self._freshness), [50, 95]) if self._freshness else None
         return Summary(
-            users=len(self._users),
+            users=len(self._counts),
             events=self._events,
             events_per_second=sum(count for _, count in self._recent) / RATE_WINDOW_SECONDS,
             freshness_p50=None if fresh is None else float(fresh[0]),
@@ -112,6 +112,12 @@ class LiveTable:
                 Text("" if view.slate is None else slate_text(view.slate, self._titles)),
             )
         return table
+
+    def _fresh_events(self, interest: Interest) -> int:
+        """By the growth of the count where the user was seen before: `caused_by` names the last ones only."""
+        before = self._counts.get(interest.user_id)
+        self._counts[interest.user_id] = interest.event_count
+        return len(interest.caused_by) if before is None else max(0, interest.event_count - before)
 
     def _view(self, user: str) -> UserView:
         view = self._views.setdefault(user, UserView())

@@ -1,0 +1,1 @@
+"""Checks of a deployment: each gives findings, of which each is one line with its mend."""

@@ -1,0 +1,97 @@
+"""The models: each encoder, the alignment and the interest model load and give what they must."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from encoders.base import Float32
+from encoders.errors import EncodersError
+from state.errors import StateError
+from streams.doctor.finding import Finding, fail, ok
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+SECOND_SAMPLES = 16_000
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    """Loads all of them, on the device that the settings name."""
+    import torch
+
+    from encoders.device import resolve_device
+
+    try:
+        device = resolve_device(settings.encoders.device)
+    except EncodersError:
+        device = torch.device("cpu")
+    for modality, load in _LOADERS.items():
+        name = getattr(settings.encoders, modality)
+        yield _loaded(modality, name, partial(load, settings, device))
+    yield _alignment(settings)
+    yield _interest_model(settings)
+
+
+def _loaded(modality: str, name: str, load: Callable[[], Float32]) -> Finding:
+    subject = f"encoder of {modality}"
+    mend = f"choose another encoders.{modality}, or install what it needs"
+    try:
+        vectors = load()
+    except (EncodersError, ImportError, OSError) as error:
+        return fail(subject, f"{name} does not load: {error}", mend)
+    if not np.isfinite(vectors).all():
+        return fail(subject, f"{name} gives numbers that are not finite", mend)
+    return ok(subject, f"{name}, {vectors.shape[1]} numbers a vector")
+
+
+def _text(settings: Settings, device: "torch.device") -> Float32:
+    from encoders.registry import text_encoder
+
+    return text_encoder(settings.encoders, device).encode(["a tabby cat"])
+
+
+def _image(settings: Settings, device: "torch.device") -> Float32:
+    from encoders.registry import image_encoder
+
+    return image_encoder(settings.encoders, device).encode([np.full((64, 64, 3), 128, np.uint8)])
+
+
+def _audio(settings: Settings, device: "torch.device") -> Float32:
+    from encoders.registry import audio_encoder
+
+    return audio_encoder(settings.encoders, device).encode([np.zeros(SECOND_SAMPLES, np.float32)])
+
+
+_LOADERS = {"text": _text, "image": _image, "audio": _audio}
+
+
+def _alignment(settings: Settings) -> Finding:
+    folder = settings.encoders.alignment
+    if not folder:
+        return ok("alignment", "built in")
+    from encoders.alignment_artifact import load_alignment
+
+    try:
+        load_alignment(Path(folder))
+    except (EncodersError, OSError) as error:
+        return fail(
+            "alignment", str(error), "set encoders.alignment to a folder of a fitted one, or to nothing"
+        )
+    return ok("alignment", folder)
+
+
+def _interest_model(settings: Settings) -> Finding:
+    artifact = settings.model.artifact
+    if not artifact:
+        return ok("interest model", "built-in content prior")
+    from state.artifact import load_artifact
+
+    try:
+        load_artifact(artifact)
+    except (StateError, OSError) as error:
+        return fail("interest model", str(error), "set model.artifact to a trained one, or to nothing")
+    return ok("interest model", artifact)
