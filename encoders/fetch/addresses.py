@@ -6,10 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
+import httpcore
+
 from encoders.errors import MediumError
 
 Resolve = Callable[[str, int], list[str]]
 """Name and port to addresses; raises OSError for a name that does not resolve."""
+
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that is assigned of the public IPv6 internet (RFC 4291)."""
 
 NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -30,6 +35,8 @@ def is_public(address: str) -> bool:
         wrapped = _wrapped(parsed)
         if wrapped is not None:
             return is_public(str(wrapped))
+        if parsed not in GLOBAL_UNICAST:
+            return False
     return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified)
 
 
@@ -51,7 +58,7 @@ def is_allowed_host(host: str, allowed: Sequence[str]) -> bool:
         return True
     for entry in allowed:
         wanted = entry.lower()
-        if name == wanted or (wanted.startswith("*.") and name.endswith(wanted[1:]) and name != wanted[2:]):
+        if name == wanted or (wanted.startswith("*.") and name.endswith(wanted[1:]) and name != wanted[1:]):
             return True
     return False
 
@@ -65,12 +72,17 @@ class Resolver:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
 
     def addresses(self, host: str, port: int, seconds: float) -> list[str]:
-        """Addresses of the host, all vetted. Raises MediumError: "missing", "refused", "too_slow"."""
+        """Addresses of the host, all vetted.
+
+        Raises MediumError: "missing", "refused", "too_slow"; ConnectError where the name may resolve later.
+        """
         try:
             found = self._threads.submit(self._resolve, host, port).result(seconds)
         except LateError as error:
             raise MediumError("too_slow", f"{host} does not resolve in time") from error
         except (OSError, UnicodeError) as error:
+            if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+                raise httpcore.ConnectError(f"{host} does not resolve now") from error
             raise MediumError("missing", f"{host} does not resolve: {error}") from error
         if not found:
             raise MediumError("missing", f"{host} has no address")

@@ -1,0 +1,292 @@
+"""Files, data and objects come out whole or with a reason; nothing outside what is allowed comes out."""
+
+import base64
+import hashlib
+import importlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from encoders.errors import REASONS, MediumError
+from encoders.fetch import Fetcher, FetchRequest
+from encoders.fetch.addresses import Resolver, is_allowed_host, is_public
+from encoders.fetch.lanes import Lanes
+from encoders.fetch.local import read_data
+from encoders.settings import FetchSettings
+
+# The package hides its module of this name behind a mapping.
+REGISTRY = importlib.import_module("fsspec.registry")
+
+
+def fetch(settings: FetchSettings, uri: str, sha256: str | None = None) -> bytes | MediumError:
+    fetcher = Fetcher(settings)
+    try:
+        (outcome,) = fetcher.fetch_many([FetchRequest(uri, sha256)], 30.0)
+    finally:
+        fetcher.close()
+    return outcome
+
+
+def reason_of(settings: FetchSettings, uri: str, sha256: str | None = None) -> str:
+    outcome = fetch(settings, uri, sha256)
+    assert isinstance(outcome, MediumError)
+    return outcome.reason
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "media"
+    root.mkdir()
+    (root / "a b.txt").write_bytes(b"content")
+    (tmp_path / "secret.txt").write_bytes(b"secret")
+    return root
+
+
+@pytest.fixture
+def files(root: Path) -> FetchSettings:
+    return FetchSettings(file_roots=(str(root),), max_bytes=1000)
+
+
+def test_file(files: FetchSettings, root: Path) -> None:
+    assert fetch(files, (root / "a b.txt").as_uri()) == b"content"
+    assert fetch(files, f"file://localhost{quote(str(root))}/a%20b.txt") == b"content"
+    assert fetch(files, f"file:{quote(str(root))}/a%20b.txt") == b"content"
+
+
+def test_file_reasons(files: FetchSettings, root: Path) -> None:
+    assert reason_of(files, (root / "none").as_uri()) == "missing"
+    (root / "large").write_bytes(bytes(1001))
+    assert reason_of(files, (root / "large").as_uri()) == "too_large"
+    assert reason_of(files, root.as_uri()) == "refused"
+    assert reason_of(files, "file:a%20b.txt") == "refused"
+    assert reason_of(files, f"file://elsewhere{quote(str(root))}/a%20b.txt") == "refused"
+    assert reason_of(files, (root / "a b.txt").as_uri() + "%00") == "refused"
+    assert reason_of(FetchSettings(), (root / "a b.txt").as_uri()) == "refused"
+
+
+def test_no_way_out_of_the_roots(files: FetchSettings, root: Path, tmp_path: Path) -> None:
+    (root / "link").symlink_to(tmp_path / "secret.txt")
+    (root / "folder").symlink_to(tmp_path)
+    (root / "loop").symlink_to(root / "loop")
+    (root / "inside").symlink_to(root / "a b.txt")
+    (tmp_path / "media-beside").mkdir()
+    (tmp_path / "media-beside" / "x").write_bytes(b"secret")
+    base = root.as_uri()
+    for way in (
+        "link",
+        "folder/secret.txt",
+        "../secret.txt",
+        "%2e%2e/secret.txt",
+        "loop",
+        "../media-beside/x",
+    ):
+        assert reason_of(files, f"{base}/{way}") == "refused"
+    # What lies outside is refused alike, there or not.
+    assert reason_of(files, f"{base}/../none") == "refused"
+    assert fetch(files, f"{base}/inside") == b"content"
+
+
+def test_pipes_and_devices_are_refused_at_once(files: FetchSettings, root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    assert reason_of(files, (root / "pipe").as_uri()) == "refused"
+    assert reason_of(FetchSettings(file_roots=("/dev",)), "file:///dev/zero") == "refused"
+
+
+@pytest.mark.parametrize(
+    ("uri", "content"),
+    [
+        ("data:,hello%20world", b"hello world"),
+        ("data:text/plain;charset=utf-8,%E4%B8%96", "世".encode()),
+        ("data:image/png;base64,AAEC", b"\x00\x01\x02"),
+        ("data:;BASE64,AAE%3D", b"\x00\x01"),
+        ("data:;base64,AAE", b"\x00\x01"),
+        ("data:;base64,-_-_", b"\xfb\xff\xbf"),
+        ("data:;base64,AA EC\n", b"\x00\x01\x02"),
+        ("data:,", b""),
+    ],
+)
+def test_data(uri: str, content: bytes) -> None:
+    assert fetch(FetchSettings(), uri) == content
+
+
+def test_data_reasons() -> None:
+    small = FetchSettings(max_bytes=1000)
+    assert reason_of(small, "data:nothing") == "broken"
+    assert reason_of(small, "data:;base64,!!!!") == "broken"
+    assert reason_of(small, "data:;base64,A") == "broken"
+    assert reason_of(small, "data:," + "x" * 1001) == "too_large"
+    assert reason_of(small, "data:," + "x" * 10_000) == "too_large"
+    assert reason_of(small, "data:;base64," + base64.b64encode(bytes(1001)).decode()) == "too_large"
+
+
+@given(st.binary(max_size=300))
+def test_data_gives_back_what_went_in(content: bytes) -> None:
+    assert read_data("data:;base64," + base64.b64encode(content).decode(), 300) == content
+    assert read_data("data:," + quote(content), 300) == content
+
+
+def test_checksum() -> None:
+    right = hashlib.sha256(b"hello").hexdigest()
+    assert fetch(FetchSettings(), "data:,hello", right) == b"hello"
+    assert fetch(FetchSettings(), "data:,hello", right.upper()) == b"hello"
+    assert reason_of(FetchSettings(), "data:,other", right) == "checksum"
+    assert reason_of(FetchSettings(), "data:,hello", "é") == "checksum"
+
+
+def test_schemes() -> None:
+    assert reason_of(FetchSettings(), "http://example.org/a") == "refused"
+    assert reason_of(FetchSettings(schemes=("https",)), "data:,a") == "refused"
+    assert reason_of(FetchSettings(), "javascript:alert(1)") == "refused"
+    assert reason_of(FetchSettings(), "") == "refused"
+    assert reason_of(FetchSettings(schemes=("ftp",)), "ftp://example.org/a") == "unsupported"
+
+
+def nowhere(host: str, port: int) -> list[str]:
+    raise socket.gaierror("no such name")
+
+
+@pytest.fixture(scope="module")
+def lost() -> Iterator[Fetcher]:
+    schemes = ("https", "http", "file", "data", "s3")
+    fetcher = Fetcher(FetchSettings(schemes=schemes, hosts=("example.org",)), nowhere)
+    yield fetcher
+    fetcher.close()
+
+
+STARTS = st.sampled_from(
+    ["https:", "http://", "https://example.org", "data:", "file:", "file:///", "s3://example.org"]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(uri=st.text(max_size=80) | st.builds("{}{}".format, STARTS, st.text(max_size=60)))
+def test_any_reference_gets_an_answer(lost: Fetcher, uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    (outcome,) = lost.fetch_many([FetchRequest(uri)], 30.0)
+    assert isinstance(outcome, bytes) or outcome.reason in REASONS
+    assert not [record for record in caplog.records if record.name.startswith("encoders")]
+
+
+def test_order_and_repetition() -> None:
+    fetcher = Fetcher(FetchSettings())
+    uris = [f"data:,{number % 5}" for number in range(40)]
+    outcomes = fetcher.fetch_many([FetchRequest(uri) for uri in uris], 30.0)
+    assert outcomes == [str(number % 5).encode() for number in range(40)]
+    assert fetcher.fetch_many([], 30.0) == []
+    fetcher.close()
+
+
+def test_no_budget() -> None:
+    fetcher = Fetcher(FetchSettings(schemes=("https",)))
+    outcomes = fetcher.fetch_many([FetchRequest("https://example.org/")] * 3, 0.0)
+    fetcher.close()
+    assert [getattr(outcome, "reason", None) for outcome in outcomes] == ["too_slow"] * 3
+
+
+def test_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY._registry, "s3", MemoryFileSystem)
+    MemoryFileSystem().pipe("/pictures/a.png", b"content")
+    settings = FetchSettings(schemes=("s3",), hosts=("pictures",), max_bytes=1000)
+    assert fetch(settings, "s3://pictures/a.png") == b"content"
+    assert reason_of(settings, "s3://pictures/none.png") == "missing"
+    assert reason_of(settings, "s3://others/a.png") == "refused"
+    MemoryFileSystem().pipe("/pictures/large", bytes(1001))
+    assert reason_of(settings, "s3://pictures/large") == "too_large"
+    assert reason_of(FetchSettings(), "s3://pictures/a.png") == "refused"
+
+
+def test_objects_without_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY.known_implementations, "gs", {"class": "absent_package.FileSystem"})
+    assert reason_of(FetchSettings(schemes=("gs",)), "gs://pictures/a.png") == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True), ("2606:2800:220:1:248:1893:25c8:1946", True), ("64:ff9b::5db8:d822", True),
+        ("127.0.0.1", False), ("10.1.2.3", False), ("172.16.0.1", False), ("192.168.1.1", False),
+        ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("255.255.255.255", False),
+        ("224.0.0.1", False), ("240.0.0.1", False), ("198.18.0.1", False), ("::1", False), ("::", False),
+        ("fe80::1", False), ("fe80::1%eth0", False), ("fc00::1", False), ("fd12:3456::1", False),
+        ("ff02::1", False), ("::ffff:127.0.0.1", False), ("::ffff:10.0.0.1", False), ("2002:7f00:1::", False),
+        ("64:ff9b::7f00:1", False), ("64:ff9b::a9fe:a9fe", False), ("::127.0.0.1", False),
+        ("2001:0:4136:e378:8000:63bf:f5ff:fffe", False), ("fec0::1", False), ("not an address", False),
+    ],
+)  # fmt: skip
+def test_public_addresses(address: str, public: bool) -> None:
+    assert is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "expected"),
+    [
+        ("any.example", (), True),
+        ("example.org", ("example.org",), True),
+        ("Example.ORG.", ("example.org",), True),
+        ("a.example.org", ("example.org",), False),
+        ("a.example.org", ("*.example.org",), True),
+        ("a.b.example.org", ("*.EXAMPLE.org",), True),
+        ("example.org", ("*.example.org",), False),
+        ("badexample.org", ("*.example.org",), False),
+        (".example.org", ("*.example.org",), False),
+        ("example.org.bad.net", ("example.org", "*.example.org"), False),
+    ],
+)
+def test_allowed_hosts(host: str, allowed: tuple[str, ...], expected: bool) -> None:
+    assert is_allowed_host(host, allowed) is expected
+
+
+def test_one_private_address_among_public_ones_is_enough() -> None:
+    resolver = Resolver(lambda host, port: ["93.184.216.34", "10.0.0.1"], allow_private=False, threads=1)
+    with pytest.raises(MediumError, match="refused"):
+        resolver.addresses("example.org", 443, 10.0)
+    resolver.close()
+
+
+def test_a_resolver_that_hangs_is_left_behind() -> None:
+    release = threading.Event()
+
+    def hang(host: str, port: int) -> list[str]:
+        release.wait(60)
+        return ["93.184.216.34"]
+
+    resolver = Resolver(hang, allow_private=False, threads=1)
+    with pytest.raises(MediumError, match="too_slow"):
+        resolver.addresses("example.org", 443, 0.01)
+    release.set()
+    resolver.close()
+
+
+def test_a_slow_host_keeps_threads_free_for_others() -> None:
+    lanes = Lanes(threads=4, per_host=2)
+    release = threading.Event()
+    slow = [lanes.submit("slow", lambda: b"slow" if release.wait(60) else b"") for _ in range(6)]
+    assert lanes.submit("other", lambda: b"quick").result(30) == b"quick"
+    assert not any(future.done() for future in slow)
+    release.set()
+    assert [future.result(30) for future in slow] == [b"slow"] * 6
+    lanes.close()
+
+
+def test_closing_cancels_what_waits() -> None:
+    lanes = Lanes(threads=1, per_host=1)
+    release, begun = threading.Event(), threading.Event()
+
+    def work() -> bytes:
+        begun.set()
+        release.wait(60)
+        return b"done"
+
+    running, waiting = lanes.submit("host", work), lanes.submit("host", work)
+    assert begun.wait(30)
+    lanes.close()
+    release.set()
+    assert running.result(30) == b"done"
+    assert waiting.cancelled()
