@@ -34,22 +34,21 @@ def decode(states: Sequence[bytes | None], model: int) -> Records:
     Raises CodecError for bytes of another kind, format or length, and for the state of another
     artifact: the sums of two artifacts do not mix.
     """
-    records = empty(len(states), model)
-    known = [index for index, state in enumerate(states) if state is not None]
     held = [state for state in states if state is not None]
     for state in held:
         if len(state) != RECORD_BYTES or state[:_HEADER_BYTES] != HEADER:
             raise CodecError(_complaint(state))
-    if not held:
-        return records
-    stored = np.frombuffer(b"".join(held), RECORD)
+    stored = np.frombuffer(bytearray().join(held), RECORD)
     strangers = stored["model"] != model
     if strangers.any():
         raise CodecError(
             f"state of artifact {int(stored['model'][strangers][0]):08x} met artifact {model:08x}: "
             "replay the events into a fresh state"
         )
-    records[known] = stored
+    if len(held) == len(states):
+        return stored
+    records = empty(len(states), model)
+    records[[index for index, state in enumerate(states) if state is not None]] = stored
     return records
 
 

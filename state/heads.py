@@ -25,10 +25,11 @@ from state.tiles import layer_norm, product, silu
 
 Times = NDArray[np.int64]
 
-RATES = np.log(2) / 1000 / np.array(HALF_LIVES_SECONDS)
+RATES: Float32 = (np.log(2) / 1000 / np.array(HALF_LIVES_SECONDS)).astype(np.float32)
 """Loss of logit per millisecond of age, by head."""
-DISLIKE_RATE = np.array([np.log(2) / 1000 / DISLIKE_HALF_LIFE_SECONDS])
+DISLIKE_RATE: Float32 = np.array([np.log(2) / 1000 / DISLIKE_HALF_LIFE_SECONDS], np.float32)
 SCORE_LIMIT = np.float32(8)
+_FLOOR = -(2**62)
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,14 +50,13 @@ class Step:
     new: Float32
 
 
-def ages(since: Times, until: Times, rates: NDArray[np.float64]) -> Float32:
-    """Loss of logit (until - since) / tau, [..., k]; zero where there is no time or it runs backwards."""
-    none = (since == NEVER) | (until == NEVER)
-    gap = np.where(none, 0, np.where(none, 0, until) - np.where(none, 0, since))
-    return np.asarray(np.maximum(gap, 0)[..., None] * rates, np.float32)
+def ages(since: Times, until: Times, rates: Float32) -> Float32:
+    """Loss of logit (until - since) / tau, [..., k]; zero where `since` is NEVER. Times lie within 2^62."""
+    gap = np.where(since == NEVER, 0, until - np.maximum(since, _FLOOR))
+    return gap.astype(np.float32)[..., None] * rates
 
 
-def add(bank: Bank, time: Times, logits: Float32, rates: NDArray[np.float64]) -> Step:
+def add(bank: Bank, time: Times, logits: Float32, rates: Float32) -> Step:
     """Adds an event with time [w] and logits [w, k] (-inf adds nothing) to every user's bank."""
     admitted = ~np.isneginf(logits).all(axis=1)
     latest = np.where(admitted, np.maximum(bank.time, time), bank.time)
@@ -95,9 +95,9 @@ def normed(weights: Weights, x: Float32) -> Float32:
 
 
 def scores(weights: Weights, asked: Float32, slots: Slots) -> Float32:
-    """Logits [..., HEAD_COUNT] but for the age, given q . LN(x) in `asked`."""
+    """Logits [..., HEAD_COUNT] but for age and weight, given q . LN(x) in `asked`."""
     bounded = SCORE_LIMIT * np.tanh(asked / SCORE_LIMIT)
-    return np.asarray(bounded + weights.head_action[slots["action"]] + log_weights(slots)[..., None])
+    return np.asarray(bounded + weights.head_action[slots["action"]], np.float32)
 
 
 def absorb(artifact: Artifact, records: Records, users: NDArray[np.int64], slots: Slots) -> None:
@@ -106,11 +106,12 @@ def absorb(artifact: Artifact, records: Records, users: NDArray[np.int64], slots
         return
     weights = artifact.weights
     x = normed(weights, events(weights, slots))
-    logits = scores(weights, product(x, np.ascontiguousarray(weights.head_query.T)), slots)
+    weight = log_weights(slots)[:, None]
+    logits = scores(weights, product(x, np.ascontiguousarray(weights.head_query.T)), slots) + weight
     by_head = weights.head_value.transpose(1, 0, 2).reshape(DIM, HEAD_COUNT * HEAD_DIM)
     values = product(x, np.ascontiguousarray(by_head)).reshape(-1, HEAD_COUNT, HEAD_DIM)
     shares = slots["shares"].astype(np.float32) * np.float32(1 / 255)
-    rejected = (weights.dislike_action[slots["action"]] + log_weights(slots))[:, None]
+    rejected = weights.dislike_action[slots["action"]][:, None] + weight
     vectors = directions(slots)
     for rows in waves(users):
         owners, time = users[rows], slots["time"][rows]

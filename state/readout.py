@@ -64,6 +64,8 @@ class Ring:
     x: Float32
     keys: Float32
     """LayerNorm of x."""
+    weight: Float32
+    """Logarithm of the weight, [n, RING]."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -119,7 +121,7 @@ class Reader:
         present = contributing(slots) & ~cancelled(slots)
         vectors = directions(slots)
         x = self._events(slots, vectors)
-        return Ring(slots, present, vectors, x, normed(self._weights, x))
+        return Ring(slots, present, vectors, x, normed(self._weights, x), log_weights(slots))
 
     def _events(self, slots: Slots, vectors: Float32) -> Float32:
         """As `heads.events`, user by user: [n, RING, DIM]."""
@@ -135,10 +137,9 @@ class Reader:
         """Weights of the long-term heads, and their means u [n, HEAD_COUNT, HEAD_DIM]."""
         weights = self._weights
         if self._asks_heads:
-            asked = np.matmul(ring.keys, self._queries)
+            logits = scores(weights, np.matmul(ring.keys, self._queries), ring.slots)
         else:
-            asked = np.zeros((*ring.present.shape, HEAD_COUNT), np.float32)
-        logits = scores(weights, asked, ring.slots)
+            logits = weights.head_action[ring.slots["action"]]
         held = (records["sum_time"], records["mass"], records["norm"])
         merged = merge(held, ring, logits, (latest, RATES))
         sums = np.matmul(np.ascontiguousarray(merged.ring.transpose(0, 2, 1)), ring.keys)
@@ -146,7 +147,7 @@ class Reader:
         return merged, np.asarray(sums / _divisor(merged.total)[..., None], np.float32)
 
     def _dislike(self, records: Records, ring: Ring, latest: Times) -> tuple[Float32, Float32]:
-        logits = self._weights.dislike_action[ring.slots["action"]] + log_weights(ring.slots)
+        logits = self._weights.dislike_action[ring.slots["action"]]
         held = (records["dislike_time"], records["dislike_mass"][:, None], records["dislike_norm"][:, None])
         merged = merge(held, ring, logits[..., None], (latest, DISLIKE_RATE))
         sums = np.einsum("nr,nrd->nd", merged.ring[..., 0], ring.vectors)
@@ -179,11 +180,12 @@ class Reader:
         weights = self._weights
         asking = product(query, self._asking).reshape(len(query), -1, DIM)
         logits = np.matmul(asking, ring.keys.transpose(0, 2, 1))
-        logits = logits + weights.attention_rank + log_weights(ring.slots)[:, None]
+        logits += weights.attention_rank
+        logits += ring.weight[:, None]
         gap = np.where(ring.present, latest[:, None] - np.where(ring.present, ring.slots["time"], 0), 0)
         buckets = np.clip(np.frexp(gap / 1000 + 1)[1] - 1, 0, TIME_BUCKETS - 1)
-        logits = logits + weights.attention_time.T[buckets].transpose(0, 2, 1)
-        logits = logits + weights.attention_action[ring.slots["action"]].transpose(0, 2, 1)
+        logits += weights.attention_time.T[buckets].transpose(0, 2, 1)
+        logits += weights.attention_action[ring.slots["action"]].transpose(0, 2, 1)
         logits = np.where(ring.present[:, None], logits, np.float32(-np.inf))
         share = np.exp(logits - finite(logits.max(axis=2, keepdims=True)))
         share = share / _divisor(share.sum(axis=2, keepdims=True))
@@ -195,9 +197,10 @@ def merge(
     held: tuple[Times, Float32, Float32],
     ring: Ring,
     logits: Float32,
-    clock: tuple[Times, NDArray[np.float64]],
+    clock: tuple[Times, Float32],
 ) -> Merged:
-    """Merges sums (time [n], m [n, k], n [n, k]) with the ring's logits [n, RING, k], still without age.
+    """Merges sums (time [n], m [n, k], n [n, k]) with the ring's logits [n, RING, k], that are still without
+    age and weight.
 
     `clock` is the time of the read [n] and the heads' rates. Weights are formed against the latest event
     that counts, not against the time of the read: so an old past keeps its digits behind a latest event
@@ -207,8 +210,9 @@ def merge(
     counts = ring.present[..., None] & ~np.isneginf(logits)
     times = np.where(counts.any(axis=2), ring.slots["time"], NEVER)
     reference = np.maximum(times.max(axis=1), time)
-    aged = logits - ages(times, reference[:, None], rates)
-    aged = np.where(counts, aged, np.float32(-np.inf))
+    aged = logits + ring.weight[..., None]
+    aged -= ages(times, reference[:, None], rates)
+    aged[~counts] = -np.inf
     old = mass - ages(time, reference, rates)
     top = np.maximum(aged.max(axis=1), old)
     base = finite(top)

@@ -19,7 +19,7 @@ Index = NDArray[np.int64]
 
 
 class Outcome(IntEnum):
-    """What became of a row."""
+    """What became of a row. All but DUPLICATE and IGNORED changed the state and made its version one higher."""
 
     APPLIED = 0
     """The event stands in the ring."""
@@ -89,25 +89,22 @@ def contributing(slots: Slots) -> Bool:
 def cancelled(slots: Slots) -> Bool:
     """Of rings newest first, [n, RING]: likes with a later `unlike`, and `unlike`s with an earlier like."""
     out = np.zeros(slots.shape, bool)
-    unlikes = (slots["action"] == UNLIKE) & (slots["item"] != 0)
-    users = np.flatnonzero(unlikes.any(axis=1))
-    if len(users) == 0:
-        return out
-    ring = slots[users]
-    likes = (ring["action"] == LIKE) & (ring["item"] != 0)
-    pairs = (ring["item"][:, :, None] == ring["item"][:, None, :]) & np.triu(
-        np.ones(ring.shape[1:] * 2, bool), 1
-    )
-    pairs &= unlikes[users][:, :, None] & likes[:, None, :]
-    live = ring["flags"] & FLAG_RETRACTED == 0
-    out[users] = (pairs & live[:, :, None]).any(axis=1) | pairs.any(axis=2)
+    users, places = np.nonzero((slots["action"] == UNLIKE) & (slots["item"] != 0))
+    if len(users):
+        unlikes = slots[users, places]
+        items, actions = slots["item"][users], slots["action"][users]
+        pairs = (items == unlikes["item"][:, None]) & (actions == LIKE)
+        pairs &= np.arange(slots.shape[1]) > places[:, None]
+        out[users, places] = pairs.any(axis=1)
+        row, like = np.nonzero(pairs & (unlikes["flags"] & FLAG_RETRACTED == 0)[:, None])
+        out[users[row], like] = True
     return out
 
 
 def newest_first(ring: Slots) -> Slots:
     """Rings [n, RING] sorted by (event time, event hash), the latest first."""
     order = np.lexsort((ring["event"], ring["time"]), axis=-1)[:, ::-1]
-    return np.take_along_axis(ring, order, axis=1)
+    return np.ascontiguousarray(ring[np.arange(len(ring))[:, None], np.ascontiguousarray(order)])
 
 
 def _insert(records: Records, users: Index, slots: Slots) -> tuple[NDArray[np.uint8], Departure]:

@@ -11,7 +11,7 @@ from state.events import ACTIONS, Action, Row, RowKind
 from state.layout import FLAG_USABLE, SLOT
 from state.modalities import Fused, fuse
 from state.signals import REJECTING, dwell_buckets, factors
-from state.tiles import unit
+from state.tiles import to_unit
 
 Slots = NDArray[np.void]
 """Structured array of `layout.SLOT`."""
@@ -70,7 +70,7 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
 
 def directions(slots: Slots) -> Float32:
     """Unit vectors [..., DIM] of the slots; zero where a slot has none."""
-    return unit(slots["vector"].astype(np.float32))
+    return to_unit(slots["vector"].astype(np.float32))
 
 
 def _fill(slots: Slots, fused: Fused) -> None:

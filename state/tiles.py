@@ -41,17 +41,30 @@ def product_by_head(rows: Float32, matrices: Float32) -> Float32:
 
 def unit(vectors: Float32) -> Float32:
     """Vectors [..., d] of length one; zero stays zero."""
-    square = np.einsum("...d,...d->...", vectors, vectors)
-    length = np.sqrt(np.where(square > 0, square, np.float32(1)))
-    return np.asarray(vectors / length[..., None], np.float32)
+    return vectors * _inverse_length(vectors)
+
+
+def to_unit(vectors: Float32) -> Float32:
+    """As `unit`, in place: large arrays cost more to allocate than to compute."""
+    vectors *= _inverse_length(vectors)
+    return vectors
+
+
+def _inverse_length(vectors: Float32) -> Float32:
+    square = np.vecdot(vectors, vectors)[..., None]
+    length: Float32 = np.sqrt(np.where(square > 0, square, np.float32(1)))
+    return np.reciprocal(length)
 
 
 def layer_norm(vectors: Float32, gain: Float32, bias: Float32) -> Float32:
     """Layer normalisation (Ba, Kiros, Hinton 2016) over the last axis."""
-    centred = vectors - vectors.mean(axis=-1, keepdims=True, dtype=np.float32)
-    variance = np.einsum("...d,...d->...", centred, centred) * np.float32(1 / vectors.shape[-1])
-    scale = 1 / np.sqrt(variance + np.float32(1e-8))
-    return np.asarray(centred * scale[..., None] * gain + bias, np.float32)
+    share = np.float32(1 / vectors.shape[-1])
+    mean = np.vecdot(vectors, np.ones(vectors.shape[-1], np.float32)) * share
+    out: Float32 = vectors - mean[..., None]
+    out *= np.reciprocal(np.sqrt(np.vecdot(out, out) * share + np.float32(1e-8)))[..., None]
+    out *= gain
+    out += bias
+    return out
 
 
 def silu(values: Float32) -> Float32:
