@@ -15,7 +15,10 @@ def read_object(uri: str, buckets: tuple[str, ...], max_bytes: int) -> bytes:
 
     Raises MediumError: "unsupported" where the packages are not installed, "refused", "missing", "too_large".
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise MediumError("refused", "not a reference to an object") from error
     if not parts.netloc or not is_allowed_host(parts.netloc, buckets):
         raise MediumError("refused", f"the bucket {parts.netloc!r} is not allowed")
     system = _file_system(parts.scheme)
