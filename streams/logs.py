@@ -12,6 +12,9 @@ from streams.settings import LogSettings
 TALKATIVE = ("faust", "mode", "aiokafka", "httpx", "httpcore", "transformers", "torch", "PIL", "urllib3")
 """Loggers that say at info what is of no use to an operator, or what belongs to a user, such as URIs."""
 
+CLIENT = "streams.kafka"
+"""Where the Kafka client itself logs."""
+
 _HANDLER_NAME = "penchant"
 
 
@@ -43,7 +46,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Set the root logger up, in place of what an earlier call set up. Only commands call this."""
+    """Set the root logger up, in place of what an earlier call set up. Only commands call this.
+
+    The Kafka client is silent but at debug: a command says itself, in one line, what is wrong.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.set_name(_HANDLER_NAME)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else HumanFormatter())
@@ -57,3 +63,9 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     quiet = logging.NOTSET if level <= logging.DEBUG else max(level, logging.WARNING)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(quiet)
+    logging.getLogger(CLIENT).setLevel(logging.NOTSET if level <= logging.DEBUG else logging.CRITICAL)
+
+
+def let_client_speak() -> None:
+    """A worker lives long, and waits where the broker goes away: its log is where that is seen."""
+    logging.getLogger(CLIENT).setLevel(logging.NOTSET)

@@ -1,5 +1,6 @@
 """The first look at a cluster: is it there, and where do its topics begin and end?"""
 
+import time
 from collections.abc import Iterable
 
 from streams import kafka
@@ -7,6 +8,13 @@ from streams.errors import TopicError
 from streams.settings import Settings
 
 CALL_SECONDS = 10.0
+RETRY_SECONDS = 0.1
+
+_PASSING = (
+    kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
+    kafka.KafkaError.LEADER_NOT_AVAILABLE,
+    kafka.KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 def partitions(
@@ -50,10 +58,17 @@ def ends(client: kafka.Consumer, counts: dict[str, int]) -> list[kafka.TopicPart
 
 
 def _high(client: kafka.Consumer, topic: str, partition: int) -> int:
-    try:
-        marks = client.get_watermark_offsets(kafka.TopicPartition(topic, partition), timeout=CALL_SECONDS)
-    except kafka.KafkaException as error:
-        raise TopicError(f"{topic}-{partition}: cannot be read: {error.args[0].str()}") from error
-    if marks is None:
-        raise TopicError(f"{topic}-{partition}: the broker does not tell its end")
-    return marks[1]
+    """A topic that was just created has no leader for a moment: such errors are tried again."""
+    deadline = time.monotonic() + CALL_SECONDS
+    place = kafka.TopicPartition(topic, partition)
+    while True:
+        try:
+            marks = client.get_watermark_offsets(place, timeout=CALL_SECONDS)
+        except kafka.KafkaException as error:
+            if error.args[0].code() in _PASSING and time.monotonic() < deadline:
+                time.sleep(RETRY_SECONDS)
+                continue
+            raise TopicError(f"{topic}-{partition}: cannot be read: {error.args[0].str()}") from error
+        if marks is None:
+            raise TopicError(f"{topic}-{partition}: the broker does not tell its end")
+        return marks[1]

@@ -73,8 +73,8 @@ def test_the_users_that_changed_last_stay_newest_first() -> None:
 
 def test_the_rate_is_of_the_last_ten_seconds() -> None:
     table = LiveTable({})
-    table.see_interest(interest(version=1, events=50), 0.0)
-    table.see_interest(interest(version=2, events=30), 8.0)
+    table.see_interest(interest(version=1, events=50, event_count=50), 0.0)
+    table.see_interest(interest(version=2, events=1, event_count=80), 8.0)
     assert table.summary(8.0).events_per_second == 8.0
     assert table.summary(12.0).events_per_second == 3.0
     assert table.summary(30.0).events_per_second == 0.0

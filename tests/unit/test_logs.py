@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.logs import TALKATIVE, configure
+from streams.logs import CLIENT, TALKATIVE, configure, let_client_speak
 from streams.settings import LogSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in TALKATIVE}
+    levels = {name: logging.getLogger(name).level for name in (*TALKATIVE, CLIENT)}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -81,6 +81,15 @@ def test_debug_lets_them_talk_again() -> None:
     stream = written(LogSettings(level="debug"))
     logging.getLogger("httpx").info("GET")
     assert "GET" in stream.getvalue()
+
+
+def test_the_kafka_client_speaks_in_workers_alone() -> None:
+    stream = written(LogSettings())
+    logging.getLogger(CLIENT).error("connection refused")
+    assert stream.getvalue() == ""
+    let_client_speak()
+    logging.getLogger(CLIENT).error("connection refused")
+    assert "connection refused" in stream.getvalue()
 
 
 def test_a_second_set_up_replaces_the_first() -> None:
