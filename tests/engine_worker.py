@@ -17,6 +17,7 @@ from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.group_host import GroupHost
 from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.runner import Runner, RunnerOptions
+from streams.interests.faust_host import FaustHost
 from streams.settings import Settings
 from streams.topics import user_state_changelog
 from tests.counting import CountingProcessor, Event
@@ -49,7 +50,10 @@ def run(settings: Settings, host: str, stop: threading.Event) -> None:
     runner = Runner(engine(settings), RunnerOptions(NAME, settings.interests.queued_packs, rest))
     threading.Thread(target=say_ready, args=(runner,), daemon=True).start()
     source, group = settings.topics.interactions_encoded, f"{settings.app.name}-{NAME}"
-    GroupHost(settings.kafka, group, source, runner).run(stop)
+    if host == "group":
+        GroupHost(settings.kafka, group, source, runner).run(stop)
+    else:
+        FaustHost(settings.kafka, group, source, runner).run(stop)
 
 
 def say_ready(runner: Runner[Event]) -> None:

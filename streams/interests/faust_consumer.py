@@ -1,0 +1,146 @@
+"""What Faust reads with: its consumer over aiokafka, but for the parts that would lose or repeat records.
+
+Faust 0.15 keeps read offsets, gaps and acknowledgements of its own. It filters what it delivers by them, and
+resumes partitions before it has sought them, so it drops records and commits beyond them. Here the consumer
+delivers everything it fetches, straight to the engine, whose place alone says what comes next.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import aiokafka
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, NoOffsetForPartitionError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.engine.guard import Delivery
+from streams.engine.runner import NO_FLOW, Seek
+
+FETCH_WAIT_MS = 50
+"""How long the broker may hold a fetch that has nothing to give; records that come end it at once.
+
+One fetch is in flight a broker, and a seek waits for it: so a long wait would delay what is sought.
+"""
+
+_FETCH_SECONDS = 0.2
+_PAUSE_SECONDS = 0.002
+_BATCH_RECORDS = 256
+
+_log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """What the consumer asks of the host."""
+
+    topic: str
+    consumer_options: Mapping[str, Any]
+
+    def full(self) -> bool: ...
+
+    def seeks(self) -> list[Seek]: ...
+
+    def deliver(self, partition: int, flow: int, deliveries: list[Delivery]) -> None: ...
+
+    def hints(self) -> dict[TP, int]: ...
+
+    def show_lag(self, partition: int, end: int) -> None: ...
+
+
+class EngineConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread in which aiokafka runs."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        class Assignor(StickyPartitionAssignor):  # type: ignore[misc]
+            """The sticky assignor keeps what it knows in its class: one class for each consumer."""
+
+        return aiokafka.AIOKafkaConsumer(
+            **cast(EngineConsumer, self.consumer).sink.consumer_options,
+            partition_assignment_strategy=[Assignor],
+            isolation_level="read_committed",
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_poll_records=_BATCH_RECORDS,
+        )
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """A hint for lag monitors, from which nobody starts: that it fails harms nothing."""
+        try:
+            places = {aiokafka.TopicPartition(*partition): place for partition, place in offsets.items()}
+            await self._ensure_consumer().commit(places)
+        except (KafkaError, IllegalStateError) as error:
+            _log.warning("the hint for lag monitors was not committed: %r", error)
+            return False
+        return True
+
+
+class EngineConsumer(driver.Consumer):
+    """One loop seeks and fetches in turn, so a batch never mixes what came before a seek and after it."""
+
+    def __init__(self, *args: Any, **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self._flows: dict[TP, int] = {}
+
+    @property
+    def sink(self) -> Sink:
+        return cast(Sink, cast(Any, self.app).sink)
+
+    def _new_consumer_thread(self) -> EngineConsumerThread:
+        return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        while not (self.should_stop or fetcher.should_stop):
+            if not self.flow_active or self.sink.full():
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            await self._carry_out_seeks()
+            if not self._flows:
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            try:
+                records = await self._getmany(set(self._flows), _FETCH_SECONDS)
+            except ConsumerStoppedError:
+                return
+            except NoOffsetForPartitionError:
+                # Of the time before the seek: nothing was committed yet, and nothing need be.
+                continue
+            for partition, batch in records.items():
+                found = [(record.offset, record.value or b"") for record in batch]
+                self.sink.deliver(partition.partition, self._flows.get(partition, NO_FLOW), found)
+
+    async def _carry_out_seeks(self) -> None:
+        for seek in self.sink.seeks():
+            partition = TP(self.sink.topic, seek.partition)
+            try:
+                await self._thread.seek_wait({partition: seek.offset})
+            except IllegalStateError:
+                # The group has taken the partition away, and will say so, or give it again.
+                self._flows.pop(partition, None)
+                continue
+            self._flows[partition] = seek.flow
+
+    async def perform_seek(self) -> None:
+        """Faust would go to the committed offsets here."""
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Faust would commit what was acknowledged; it calls this once in a commit interval."""
+        assigned = self.assignment()
+        for partition in assigned:
+            self.sink.show_lag(partition.partition, self.highwater(partition) or 0)
+        offsets = {
+            partition: place for partition, place in self.sink.hints().items() if partition in assigned
+        }
+        return bool(offsets) and bool(await self._commit(offsets))
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust would judge by acknowledgements, of which there are none; the watchdog judges instead."""
+
+
+class EngineTransport(driver.Transport):
+    """Faust's transport with this consumer."""
+
+    Consumer = EngineConsumer

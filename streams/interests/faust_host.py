@@ -1,0 +1,175 @@
+"""Hosts the engine on Faust: group membership, assignment, fetching, timers, the order of start and end.
+
+Not used of Faust: tables, changelog recovery, acknowledgements, its producer, its web server and its command.
+The app lives in an event loop of the calling thread, which need not be the main one.
+"""
+
+import asyncio
+import logging
+import threading
+from typing import Any, Generic, TypeVar
+
+import faust
+from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
+from faust.types import TP
+from yarl import URL
+
+from streams.engine.guard import Delivery
+from streams.engine.runner import Runner, Seek
+from streams.errors import EngineError
+from streams.interests.faust_consumer import EngineTransport
+from streams.interests.faust_options import consumer_options
+from streams.metrics import CONSUMER_LAG
+from streams.settings import KafkaSettings
+
+RowT = TypeVar("RowT")
+
+_LOOK_SECONDS = 0.05
+_SETTLE_SECONDS = 40.0
+"""Longer than any commit may take."""
+_START_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class FaustHost(Generic[RowT]):
+    """Reads `topic` as a member of `group`, and tells a runner what comes."""
+
+    def __init__(self, settings: KafkaSettings, group: str, topic: str, runner: Runner[RowT]) -> None:
+        self.consumer_options = consumer_options(settings, group)
+        self._settings = settings
+        self._group = group
+        self.topic = topic
+        self._runner = runner
+        self._hinted: dict[TP, int] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set or something fails; end the batch, commit the hint, leave the group.
+
+        Raises EngineError.
+        """
+        self._runner.start()
+        try:
+            with asyncio.Runner() as loop:
+                loop.run(self._work(stop))
+        finally:
+            self._runner.stop(_SETTLE_SECONDS)
+        self._runner.check()
+
+    # What the consumer asks for.
+
+    def full(self) -> bool:
+        return self._runner.full()
+
+    def seeks(self) -> list[Seek]:
+        return [seek for seek in self._runner.seeks() if self._runner.current(seek)]
+
+    def deliver(self, partition: int, flow: int, deliveries: list[Delivery]) -> None:
+        self._runner.deliver(partition, flow, deliveries)
+
+    def hints(self) -> dict[TP, int]:
+        """Places that were not told yet."""
+        places = {TP(self.topic, number): place for number, place in self._runner.places().items()}
+        news = {
+            partition: place for partition, place in places.items() if self._hinted.get(partition) != place
+        }
+        self._hinted = places
+        return news
+
+    def show_lag(self, partition: int, end: int) -> None:
+        place = self._runner.places().get(partition)
+        if place is not None:
+            # The marker of the last transaction is never delivered.
+            CONSUMER_LAG.labels(self.topic, str(partition)).set(max(0, end - place - 1))
+
+    # What the app tells.
+
+    async def suspend(self) -> None:
+        """The group is about to take partitions away, perhaps to give them back at once."""
+        await _settled(self._runner.suspend())
+
+    async def assign(self, partitions: set[TP]) -> None:
+        numbers = {partition.partition for partition in partitions if partition.topic == self.topic}
+        gone = self._runner.partitions() - numbers
+        await _settled(self._runner.release(gone))
+        for number in gone:
+            self._hinted.pop(TP(self.topic, number), None)
+        # Opening goes on in the background: the group waits for this callback, and heartbeats with it.
+        await _settled(self._runner.take(numbers))
+
+    async def _work(self, stop: threading.Event) -> None:
+        app = EngineApp(self, self._settings, self._group, self.topic)
+        try:
+            await asyncio.wait_for(app.start(), _START_SECONDS)
+            while not (stop.is_set() or app.crashed or self._runner.failure):
+                await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.wait_for(app.stop(), _SETTLE_SECONDS)
+        except Exception as error:
+            reason = app.crash_reason or error
+            raise EngineError(f"{self._group}: Faust failed: {reason!r}") from reason
+        if app.crashed:
+            raise EngineError(f"{self._group}: Faust failed: {app.crash_reason!r}") from app.crash_reason
+
+
+class _Boot(BootStrategy):
+    enable_kafka_producer = False
+    enable_web = False
+
+
+class _Tables(TableManager):
+    """No tables: there is nothing to wait for, where Faust waits a second."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class EngineApp(faust.App):
+    """A Faust app without agents and tables: records go from its consumer to the sink."""
+
+    BootStrategy = _Boot
+
+    def __init__(self, sink: FaustHost[Any], settings: KafkaSettings, group: str, source: str) -> None:
+        self.sink = sink
+        session = settings.session_timeout_ms / 1000
+        super().__init__(
+            group,
+            broker=[URL(f"kafka://{server}") for server in settings.bootstrap_servers.split(",")],
+            TableManager=_Tables,
+            store="memory://",
+            broker_session_timeout=session,
+            broker_request_timeout=max(20.0, session),
+            broker_commit_interval=1.0,
+            stream_wait_empty=False,
+            stream_recovery_delay=0.0,
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            web_enabled=False,
+        )
+        self.topics.add(self.topic(source, key_type=bytes, value_type=bytes, acks=False))
+
+    def _new_transport(self) -> EngineTransport:
+        return EngineTransport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Faust would make a data folder, for tables."""
+
+    async def _on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await self.sink.suspend()
+        await super()._on_partitions_revoked(revoked)
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        await super()._on_partitions_assigned(assigned, generation_id)
+        if not self.should_stop:
+            await self.sink.assign(assigned)
+
+    async def _stop_consumer(self) -> None:
+        await self.sink.suspend()
+        if self._consumer is not None and self._consumer.started and not self.crashed:
+            await self._consumer.commit()
+        await super()._stop_consumer()
+
+
+async def _settled(answer: Any) -> None:
+    await asyncio.wait_for(asyncio.wrap_future(answer), _SETTLE_SECONDS)
