@@ -30,7 +30,7 @@ class ItemPlan:
 
 
 def plan_item(new: NewItem) -> ItemPlan:
-    """Title, description, tags and categories are one text; the media list adds the rest."""
+    """Title, description and tags are one text; the media list adds the rest. Categories often are codes."""
     found = read_references(new.item.media)
     text = describing_text(new.item)
     if text:
@@ -40,7 +40,7 @@ def plan_item(new: NewItem) -> ItemPlan:
 
 def describing_text(item: Item) -> str:
     """What the catalogue says of an item, a line for each kind."""
-    lines = (item.title, item.description, ", ".join(item.tags), ", ".join(item.categories))
+    lines = (item.title, item.description, ", ".join(item.tags))
     return "\n".join(line.strip() for line in lines if line.strip())
 
 
