@@ -39,7 +39,8 @@ class Candidates:
 def choose(candidates: Candidates, count: int, diversity: float, category_cap: int = 0) -> Int64:
     """Places of the chosen candidates, int64 [n, count], in order of choice; NONE where none is left.
 
-    Equal candidates are taken in the order in which they stand.
+    Equal candidates are taken in the order in which they stand. With a `category_cap` above 0, so many of
+    a category are chosen at most.
     """
     users, width = candidates.scores.shape
     chosen = np.full((users, count), NONE, dtype=np.int64)
@@ -49,7 +50,8 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     # Scaled beforehand, so that an inner product is a cosine times diversity.
     vectors = candidates.vectors * np.float32(diversity**0.5)
     nearest = np.full((users, width), -diversity, dtype=np.float32)
-    taken = None if candidates.categories is None else np.zeros(candidates.categories.shape, dtype=np.int16)
+    categories = candidates.categories if category_cap > 0 else None
+    taken = None if categories is None else np.zeros(categories.shape, dtype=np.int16)
     everyone = np.arange(users)
     for turn in range(min(count, width)):
         value = gain if turn == 0 or diversity == 0 else gain - nearest
@@ -62,8 +64,8 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
         if diversity > 0:
             picked = vectors[everyone, best, :, None]
             np.maximum(nearest, np.matmul(vectors, picked)[:, :, 0], out=nearest)
-        if taken is not None and candidates.categories is not None:
-            _close_full_categories(candidates.categories, taken, best, gain, category_cap)
+        if taken is not None and categories is not None:
+            _close_full_categories(categories, taken, best, gain, category_cap)
     return chosen
 
 

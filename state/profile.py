@@ -1,8 +1,8 @@
 """The second record of a user: what was seen and disliked, which topics, which search words.
 
 It is folded row by row from what the fusion accepted, so it is a function of the row sequence alone
-and does not change with the way the rows are cut into batches. Every part is bounded, and a part's
-bounds hold in event time: what is dropped is always what was mentioned longest ago, or weighs least.
+and does not change with the way the rows are cut into batches. Every part is bounded, so a
+profile never takes more than 4 KB; what is dropped is what was mentioned longest ago, or weighs least.
 """
 
 import math
@@ -22,13 +22,13 @@ TOPIC_HALF_LIFE_MS = 7 * DAY_MS
 SEEN_LIMIT = 300
 DISLIKED_LIMIT = 80
 LIKED_LIMIT = 16
-PENDING_LIMIT = 16
+PENDING_LIMIT = 12
 TOPIC_LIMIT = 20
 TOPICS_KEPT = 16
-TOPIC_BYTES = 560
+TOPIC_BYTES = 448
 """All names of topics together, in UTF-8."""
 TOPIC_NAME_BYTES = 64
-SEARCH_LIMIT = 6
+SEARCH_LIMIT = 5
 SEARCH_BYTES = 48
 
 DAY_STAMP = 2

@@ -25,20 +25,21 @@ def queries(readouts: Readouts) -> Float32:
 
 
 def scores(vectors: Float32, allowed: Bool, items: Float32) -> Float32:
-    """Inner products float32 [n, items], BARRED where not allowed."""
-    return np.where(allowed, vectors @ items.T, BARRED)
+    """Inner products float32 [n, rows], BARRED where not allowed [n, rows]; `items` may be longer."""
+    return np.where(allowed, (vectors @ items.T)[:, : allowed.shape[1]], BARRED)
 
 
 def head_scores(readouts: Readouts, allowed: Bool, items: Float32) -> Float32:
-    """Each item's best cosine to any of the heaviest heads, float32 [n, items], BARRED where not allowed."""
+    """Each item's best cosine to any of the heaviest heads, float32 [n, rows], BARRED where not allowed
+    [n, rows]; `items` may be longer."""
     heaviest = np.argsort(-readouts.head_weights, axis=1, kind="stable")[:, :HEADS_ASKED, None]
     heads = np.take_along_axis(readouts.heads, heaviest, axis=1)
     cosines = (heads.reshape(-1, heads.shape[2]) @ items.T).reshape(*heads.shape[:2], -1)
-    return np.where(allowed, cosines.max(axis=1), BARRED)
+    return np.where(allowed, cosines.max(axis=1)[:, : allowed.shape[1]], BARRED)
 
 
 def best(values: Float32, count: int, ties: NDArray[np.uint64]) -> Int64:
-    """Columns of the `count` largest of each row, unordered, int64 [n, min(count, columns)].
+    """Columns of the `count` (at least 1) largest of each row, unordered, int64 [n, min(count, columns)].
 
     Where equal values straddle the edge, those with the smaller `ties` are in.
     """

@@ -126,14 +126,14 @@ class Recommender:
     def _personal(self, readouts: Readouts, allowed: Bool) -> tuple[Int64, Float32, Bool]:
         """Rows chosen by interest, int64 [n, top_k] with -1 for none, their scores, and whether a head
         alone brought them."""
-        columns, rows, hashes = self._catalogue.columns, self._catalogue.rows, self._view.hashes
+        items, hashes = self._catalogue.padded_vectors, self._view.hashes
         wanted = np.asarray(readouts.interest.any(axis=1), dtype=np.bool_)
         fit = allowed & self._view.encoded & wanted[:, None]
-        values = scores(queries(readouts), fit, columns.vectors[:rows])
-        by_heads = head_scores(readouts, fit, columns.vectors[:rows])
+        values = scores(queries(readouts), fit, items)
+        by_heads = head_scores(readouts, fit, items)
         count = max(self._settings.candidates, self._settings.top_k)
         first = in_order(values, best(values, count, hashes), hashes)
-        second = in_order(by_heads, best(by_heads, count // HEAD_SHARE, hashes), hashes)
+        second = in_order(by_heads, best(by_heads, -(-count // HEAD_SHARE), hashes), hashes)
         fit[np.arange(len(fit))[:, None], first] = False
         candidates = np.concatenate([first, second], axis=1)
         candidate_scores = np.take_along_axis(values, candidates, axis=1)

@@ -23,7 +23,7 @@ from streams.settings import Settings
 KIND_FUSION = b"u"
 KIND_PROFILE = b"s"
 
-_COUNTED = frozenset({Outcome.APPLIED, Outcome.AMENDED, Outcome.RETRACTED, Outcome.COMPENSATED})
+_WITHOUT_EFFECT = frozenset({Outcome.DUPLICATE, Outcome.IGNORED})
 _OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
 
 Stored = Mapping[int, Mapping[bytes, bytes | None]]
@@ -113,7 +113,11 @@ class InterestsProcessor:
             if state != member.state:
                 effect.puts[KIND_FUSION + member.key] = state
                 member.state = state
-            counted = [row for row, outcome in zip(member.rows, outcomes, strict=True) if outcome in _COUNTED]
+            counted = [
+                row
+                for row, outcome in zip(member.rows, outcomes, strict=True)
+                if outcome not in _WITHOUT_EFFECT
+            ]
             if counted:
                 self._count(member, counted, stored, effect)
                 _count_items(deltas[member.partition], counted)
