@@ -21,9 +21,10 @@ from streams.kafka import (
 )
 from streams.settings import Settings
 
-CALL_SECONDS = 30.0
+CALL_SECONDS = 10.0
 LEADER_SECONDS = 30.0
 POLL_SECONDS = 0.05
+SILENCE = "Kafka does not answer; check kafka.bootstrap_servers, or `penchant broker start` a local one"
 
 CleanUp = Literal["delete", "compact"]
 Answer = TypeVar("Answer")
@@ -163,14 +164,20 @@ def _answer(future: "Future[Answer]", name: str) -> Answer:
     try:
         return future.result(CALL_SECONDS + 5)
     except FutureTimeout:
-        raise TopicError(f"{name}: Kafka does not answer; check kafka.bootstrap_servers") from None
+        raise TopicError(f"{name}: {SILENCE}") from None
     except KafkaException as exception:
-        error = exception.args[0]
-        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise UnknownTopic(f"{name}: missing; `penchant topics create` makes it") from exception
-        raise TopicError(
-            f"{name}: {error.str()}; check kafka.bootstrap_servers and its rights"
-        ) from exception
+        raise _explained(name, exception) from exception
+
+
+def _explained(name: str, exception: KafkaException) -> TopicError:
+    error = exception.args[0]
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        return UnknownTopic(f"{name}: missing; `penchant topics create` makes it")
+    if error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+        return TopicError(f"{name}: {SILENCE}")
+    return TopicError(
+        f"{name}: Kafka refuses: {error.str()}; check the topic settings and the client's rights"
+    )
 
 
 def _create(admin: AdminClient, fresh: list[NewTopic]) -> list[str]:
@@ -180,12 +187,11 @@ def _create(admin: AdminClient, fresh: list[NewTopic]) -> list[str]:
     for name, future in admin.create_topics(fresh, request_timeout=CALL_SECONDS).items():
         try:
             future.result(CALL_SECONDS + 5)
+            created.append(name)
         except KafkaException as exception:
             # Another process that creates the same topics at this moment is no harm.
-            if exception.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                continue
-            raise TopicError(f"{name}: cannot be created: {exception.args[0].str()}") from exception
-        created.append(name)
+            if exception.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise _explained(name, exception) from exception
     return created
 
 
@@ -198,7 +204,10 @@ def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
 
 
 def _leaderless(admin: AdminClient, names: list[str]) -> list[str]:
-    known = admin.list_topics(timeout=CALL_SECONDS).topics
+    try:
+        known = admin.list_topics(timeout=CALL_SECONDS).topics
+    except KafkaException as exception:
+        raise _explained(names[0], exception) from exception
     return [
         name
         for name in names

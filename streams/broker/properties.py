@@ -23,7 +23,7 @@ class ClusterOptions(msgspec.Struct, frozen=True):
     """One pair a broker; free ones where empty."""
     heap: str = "512m"
     properties: Mapping[str, str] = {}
-    start_seconds: float = 60.0
+    start_seconds: float = 90.0
     stop_seconds: float = 20.0
     leashed: bool = True
     """Whether the brokers die with the process that started them, however it ends."""

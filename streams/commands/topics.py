@@ -37,4 +37,4 @@ def _report(problems: list[str]) -> None:
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
-        raise TopicError(f"{len(problems)} problems with the topics")
+        raise TopicError(f"problems with the topics: {len(problems)}")

@@ -41,7 +41,7 @@ def settings(kafka: LocalCluster, tmp_path: Path) -> Settings:
     return made
 
 
-def fresh_settings(bootstrap_servers: str, data: Path, partitions: int = 4) -> Settings:
+def fresh_settings(bootstrap_servers: str, data: Path, partitions: int = 4, replication: int = 1) -> Settings:
     """Settings with unique topic names (t-1a2b3c4d-interactions, ...) and app name. Creates nothing."""
     prefix = f"t-{uuid.uuid4().hex[:8]}"
     base = Settings()
@@ -54,7 +54,7 @@ def fresh_settings(bootstrap_servers: str, data: Path, partitions: int = 4) -> S
         base,
         app=replace(base.app, name=prefix, data=str(data)),
         kafka=KafkaSettings(bootstrap_servers=bootstrap_servers),
-        topics=TopicSettings(**names, partitions=partitions),
+        topics=TopicSettings(**names, partitions=partitions, replication=replication),
         metrics=replace(base.metrics, port=-1),
     )
 
