@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from state.items import EncodedItem
 from state.layout import DIM
 from state.slots import item_hash
-from state.tiles import TILE
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
@@ -86,15 +85,6 @@ class Catalogue:
         return len(self.row_of)
 
     @property
-    def padded_vectors(self) -> Float32:
-        """Vectors of all rows, and zeros up to a whole number of tiles.
-
-        A matrix product may round otherwise in what is left over beyond its tiles; so no row lies there,
-        and equal items get equal scores.
-        """
-        return self.columns.vectors[: -(-self.rows // TILE) * TILE]
-
-    @property
     def rows(self) -> int:
         """Rows in use by the columns, those of withdrawn items among them."""
         return len(self.ids)
@@ -159,9 +149,7 @@ class Catalogue:
         needed = len(self.ids) + max(0, more - len(self._free))
         capacity = len(self.columns.live)
         if needed > capacity:
-            while capacity < needed:
-                capacity *= 2
-            self.columns = self.columns.grown(capacity)
+            self.columns = self.columns.grown(max(needed, 2 * capacity))
 
     def _put(self, item: EncodedItem, vector: Float32) -> None:
         row = self._row(item.item_id)

@@ -10,6 +10,8 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 BARRED = np.float32(-np.inf)
+GRID = 2.0**-17
+"""Distance of two scores that are told apart; close to the fifth decimal that outputs have."""
 HEADS_ASKED = 3
 """Each head costs as much as the ranking vector, and most of the mass lies on two or three."""
 
@@ -25,17 +27,25 @@ def queries(readouts: Readouts) -> Float32:
 
 
 def scores(vectors: Float32, allowed: Bool, items: Float32) -> Float32:
-    """Inner products float32 [n, rows], BARRED where not allowed [n, rows]; `items` may be longer."""
-    return np.where(allowed, (vectors @ items.T)[:, : allowed.shape[1]], BARRED)
+    """Inner products float32 [n, items] to GRID, BARRED where not allowed."""
+    return np.where(allowed, on_grid(vectors @ items.T), BARRED)
 
 
 def head_scores(readouts: Readouts, allowed: Bool, items: Float32) -> Float32:
-    """Each item's best cosine to any of the heaviest heads, float32 [n, rows], BARRED where not allowed
-    [n, rows]; `items` may be longer."""
+    """Each item's best cosine to any of the heaviest heads, float32 [n, items], BARRED where not allowed."""
     heaviest = np.argsort(-readouts.head_weights, axis=1, kind="stable")[:, :HEADS_ASKED, None]
     heads = np.take_along_axis(readouts.heads, heaviest, axis=1)
     cosines = (heads.reshape(-1, heads.shape[2]) @ items.T).reshape(*heads.shape[:2], -1)
-    return np.where(allowed, cosines.max(axis=1)[:, : allowed.shape[1]], BARRED)
+    return np.where(allowed, on_grid(cosines.max(axis=1)), BARRED)
+
+
+def on_grid(values: Float32) -> Float32:
+    """Values to the nearest multiple of GRID.
+
+    A matrix product rounds differently at different places of its result, so equal items would be
+    ordered by where they stand. On a grid far coarser than that they are equal.
+    """
+    return np.asarray(np.rint(values * np.float32(1 / GRID)) * np.float32(GRID), dtype=np.float32)
 
 
 def best(values: Float32, count: int, ties: NDArray[np.uint64]) -> Int64:

@@ -126,7 +126,8 @@ class Recommender:
     def _personal(self, readouts: Readouts, allowed: Bool) -> tuple[Int64, Float32, Bool]:
         """Rows chosen by interest, int64 [n, top_k] with -1 for none, their scores, and whether a head
         alone brought them."""
-        items, hashes = self._catalogue.padded_vectors, self._view.hashes
+        hashes = self._view.hashes
+        items = self._catalogue.columns.vectors[: self._catalogue.rows]
         wanted = np.asarray(readouts.interest.any(axis=1), dtype=np.bool_)
         fit = allowed & self._view.encoded & wanted[:, None]
         values = scores(queries(readouts), fit, items)
