@@ -43,7 +43,8 @@ class Natives:
             Modality.IMAGE: (versions[Modality.IMAGE],),
             Modality.AUDIO: sound,
             Modality.VIDEO: (
-                versions[Modality.VIDEO], settings.max_video_frames, settings.max_video_seconds, *sound
+                versions[Modality.VIDEO], settings.key_frames, settings.max_video_frames,
+                settings.max_video_seconds, *sound,
             ),
         }  # fmt: skip
         return f"decoder-{DECODER_VERSION} {parts[modality]}"

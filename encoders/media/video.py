@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from encoders.errors import MediumError
 from encoders.media.container import opened
 from encoders.media.decoded import FRAME_SIDE
-from encoders.media.keyframes import choose
+from encoders.media.keyframes import WAYS
 from encoders.media.sound import Samples, Track, check_track
 from encoders.settings import EncoderSettings
 
@@ -70,7 +70,7 @@ def decode_video(content: bytes, settings: EncoderSettings) -> tuple[Frames, Sam
         looks, sound = _read(container, picture, settings)
     if not looks.pictures:
         raise MediumError("broken" if looks.failures else "empty", "no frame of the video decodes")
-    kept = choose(np.stack(looks.greys), settings.max_video_frames)
+    kept = WAYS[settings.key_frames](np.stack(looks.greys), settings.max_video_frames)
     return np.stack([looks.pictures[index] for index in kept]), sound
 
 

@@ -79,6 +79,14 @@ def test_dear_clips_are_read_by_their_intra_frames(monkeypatch: pytest.MonkeyPat
     assert set(colours(decoded.frames)) == {0, 1, 2}
 
 
+def test_key_frames_by_flow() -> None:
+    clip = video_bytes(scenes([RED, GREEN, BLUE], 25))
+    decoded = decode_medium(Medium(clip), EncoderSettings(key_frames="flow"))
+    assert decoded.frames is not None
+    assert colours(decoded.frames)[0] == 0
+    assert len(decoded.frames) <= 8
+
+
 def test_too_large_frames_are_refused() -> None:
     clip = video_bytes(scenes([RED], 3, size=(320, 240)))
     assert reason_of(Medium(clip), EncoderSettings(max_pixels=320 * 240 - 1)) == "too_large"
