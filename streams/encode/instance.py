@@ -13,14 +13,14 @@ MAX_SLOTS = 256
 
 
 class Instance:
-    """The first free of `<data>/encode/0`, `1` and so on, locked for as long as this process lives.
+    """The first free of `<data>/<kind>/0`, `1` and so on, locked for as long as this process lives.
 
     The id survives in the folder, and with it the transactional id: a worker that starts again after it
     was killed takes the same slot and aborts at once what its forerunner left open.
     """
 
-    def __init__(self, data: Path) -> None:
-        self.folder, self._lock = _claim(data / "encode")
+    def __init__(self, data: Path, kind: str = "encode") -> None:
+        self.folder, self._lock = _claim(data / kind)
         self.id = _read_id(self.folder / "instance")
 
     def release(self) -> None:

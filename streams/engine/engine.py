@@ -5,30 +5,49 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from state.store import Store
+from streams.dead_letters import produce_dead_letter, set_aside
 from streams.engine.faults import Fault, fault_from
 from streams.engine.guard import Admission, Delivery, admit
 from streams.engine.journal import Cancelled, Journal
 from streams.engine.partition import Opening, Partition
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY
-from streams.engine.processor import KIND_HELD, Effects, Processor, Work
+from streams.engine.processor import KIND_HELD, Effects, Output, Processor, Work
 from streams.errors import CommitFailed, EngineError, OwnershipLost
-from streams.metrics import BATCH_SIZE, COMMIT_TIME, FRESHNESS, ROWS, STAGE_SECONDS, STATE_BYTES
+from streams.metrics import (
+    BATCH_SIZE,
+    COMMIT_TIME,
+    DEAD_LETTERS,
+    FRESHNESS,
+    RECOVERY,
+    ROWS,
+    STAGE_SECONDS,
+    STATE_BYTES,
+)
+from streams.raw import RawRecord
 
 RowT = TypeVar("RowT")
 
 _COMMIT_THREADS = 8
+_LETTER_BYTES = 1_000_000
+"""What a dead letter may have: as much as any topic takes that says nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """`name` is the engine's in metrics and logs; `batch_rows` bounds a micro-batch."""
+    """`name` is the engine's in metrics and logs; `batch_rows` bounds a micro-batch.
+
+    What the processor cannot read of the topic `source` goes to the topic `dead_letters`.
+    """
 
     name: str
     batch_rows: int = 512
+    source: str = "source"
+    dead_letters: str = "dead-letters"
     fault: Fault = field(default_factory=lambda: fault_from(os.environ))
 
 
@@ -96,6 +115,9 @@ class Engine(Generic[RowT]):
             return None
         self._processor.closed(number)
         partition.close()
+        for gauge in (STATE_BYTES, RECOVERY):
+            with suppress(KeyError):
+                gauge.remove(partition.label)
         return partition.place.source
 
     def close_all(self) -> None:
@@ -133,8 +155,6 @@ class Engine(Generic[RowT]):
         for number in outcome.lost:
             self.close(number)
         for number, admission in admitted.items():
-            for reason, count in admission.counts.items():
-                ROWS.labels(reason).inc(count)
             if admission.hole and number not in outcome.lost:
                 outcome.holes[number] = admission.place.source
         return outcome
@@ -161,11 +181,12 @@ class Engine(Generic[RowT]):
 
         def settle(number: int) -> Loss | None:
             partition, effect = self._partitions[number], effects.get(number, _NO_EFFECTS)
-            place = admitted[number].place if number in admitted else partition.place
+            admission = admitted.get(number) or Admission(partition.place)
+            place, refused = admission.place, self._set_aside(number, admission, clock_ms)
             changes = {**effect.puts, PLACE_KEY: place.encode()}
             try:
                 fault(3)  # 3. Outputs, values and, last, the place go out in one transaction.
-                partition.journal.produce(effect.outputs, changes)
+                partition.journal.produce([*refused, *effect.outputs], changes)
 
                 fault(4)  # 4. The transaction is committed: from here on the batch has happened.
                 end = partition.journal.commit()
@@ -175,7 +196,7 @@ class Engine(Generic[RowT]):
             fault(5)  # 5. The store takes the same values, with the offset that they make it level with.
             partition.store.write({**changes, BOOKMARK_KEY: partition.bookmark(end)})
             partition.place = place
-            _observe(effect)
+            self._observe(effect, admission)
             fault(6)
             return None
 
@@ -216,16 +237,31 @@ class Engine(Generic[RowT]):
         keys = list(dict.fromkeys(self._processor.keys(wanted)))
         return dict(zip(keys, self._partitions[number].store.get_many(keys), strict=True))
 
+    def _set_aside(self, number: int, admission: Admission[RowT], clock_ms: int) -> list[Output]:
+        """Dead letters, which go out in the transaction that passes over their records."""
+        outputs: list[Output] = []
+        for (offset, value), error in admission.refused:
+            record = RawRecord(self._options.source, number, offset, clock_ms, None, value)
+            produce_dead_letter(
+                set_aside(record, self._options.name, error, clock_ms),
+                _LETTER_BYTES,
+                lambda key, value, headers: outputs.append(
+                    Output(self._options.dead_letters, key or b"", value, [(n, v or b"") for n, v in headers])
+                ),
+            )
+        return outputs
+
+    def _observe(self, effect: Effects, admission: Admission[RowT]) -> None:
+        for outcome, count in (*effect.counts.items(), *admission.counts.items()):
+            ROWS.labels(outcome).inc(count)
+        for _, error in admission.refused:
+            DEAD_LETTERS.labels(self._options.name, error.reason).inc()
+        now = time.time()
+        for sent in effect.broker_times:
+            FRESHNESS.observe(max(0.0, now - sent / 1000))
+
     def _label(self, number: int) -> str:
         return f"{self._options.name}-{number}"
 
 
 _NO_EFFECTS = Effects()
-
-
-def _observe(effect: Effects) -> None:
-    for outcome, count in effect.counts.items():
-        ROWS.labels(outcome).inc(count)
-    now = time.time()
-    for sent in effect.broker_times:
-        FRESHNESS.observe(max(0.0, now - sent / 1000))

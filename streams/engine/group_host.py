@@ -1,9 +1,9 @@
 """Hosts the engine on a consumer group of confluent-kafka, and on nothing else."""
 
 import logging
-import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from streams import kafka
@@ -36,8 +36,8 @@ class GroupHost(Generic[RowT]):
         self._paused = False
         self._consumer = kafka.consumer(settings, group)
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set or the engine fails; end the batch, commit the hint, leave the group.
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Work until `stopped()` or the engine fails; end the batch, commit the hint, leave the group.
 
         Raises EngineError.
         """
@@ -46,7 +46,7 @@ class GroupHost(Generic[RowT]):
             [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
         try:
-            while not stop.is_set():
+            while not stopped():
                 self._runner.check()
                 self._seek()
                 self._hold_back()

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from streams.engine.place import NO_RAW, Place
 from streams.engine.processor import SourceBatch
+from streams.errors import RecordError
 
 RowT = TypeVar("RowT")
 
@@ -21,6 +22,8 @@ class Admission(Generic[RowT]):
     place: Place
     rows: list[RowT] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[Delivery, RecordError]] = field(default_factory=list)
+    """Records that the processor cannot read, and why: they are set aside, and block nothing."""
     hole: bool = False
     """The record after `place` does not follow on it: the source must be read again from there."""
 
@@ -41,7 +44,12 @@ def admit(
         if offset < source:
             counts["skipped_record"] += 1
             continue
-        batch = decode(value)
+        try:
+            batch = decode(value)
+        except RecordError as error:
+            admission.refused.append(((offset, value), error))
+            source = offset + 1
+            continue
         if batch.first != NO_RAW:
             if raw not in (NO_RAW, batch.first) and batch.first > raw:
                 admission.hole = True

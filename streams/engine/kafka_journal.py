@@ -163,6 +163,12 @@ class KafkaJournal:
             )
         finally:
             reader.close()
+        cleanup = configs["cleanup.policy"].value
+        if cleanup != "compact":
+            raise TopicError(
+                f"topic {self._names.changelog} has cleanup.policy={cleanup}, which would delete states; "
+                "set it to compact"
+            )
         return Facts(source, start, changelog, end, int(configs["delete.retention.ms"].value))
 
 

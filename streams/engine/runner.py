@@ -52,6 +52,8 @@ class RunnerOptions:
     name: str
     queued_records: int = 256
     rest_seconds: float = 7.0
+    interval_seconds: float = 0.0
+    """Least time between two batches, for engines that serve throughput rather than freshness."""
     beat: Callable[[], None] = lambda: None
 
 
@@ -84,6 +86,7 @@ class Runner(Generic[RowT]):
         self._flows = NO_FLOW
         self._taken = False
         self._measured = 0.0
+        self._next_step = 0.0
         self._seeks: SimpleQueue[Seek] = SimpleQueue()
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = threading.Lock()
@@ -194,9 +197,10 @@ class Runner(Generic[RowT]):
                 self._options.beat()
                 self._serve()
                 self._open_rested()
-                if not self._step():
-                    self._wake.wait(_TICK_SECONDS)
-                    self._wake.clear()
+                if self._next_step <= time.monotonic() and self._step():
+                    continue
+                self._wake.wait(_TICK_SECONDS)
+                self._wake.clear()
         except BaseException as error:
             _log.exception("%s: the engine ends", self._options.name)
             self.failure = _converted(error)
@@ -213,6 +217,7 @@ class Runner(Generic[RowT]):
 
     def _step(self) -> bool:
         """One micro-batch. Returns whether more waits."""
+        self._next_step = time.monotonic() + self._options.interval_seconds
         queues = {number: seat.queue for number, seat in self._seats.items() if seat.open}
         outcome = self._engine.process(queues, int(time.time() * 1000))
         for number, loss in outcome.lost.items():

@@ -6,7 +6,7 @@ The app lives in an event loop of the calling thread, which need not be the main
 
 import asyncio
 import logging
-import threading
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import faust
@@ -44,15 +44,15 @@ class FaustHost(Generic[RowT]):
         self._runner = runner
         self._hinted: dict[TP, int] = {}
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set or something fails; end the batch, commit the hint, leave the group.
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Work until `stopped()` or something fails; end the batch, commit the hint, leave the group.
 
         Raises EngineError.
         """
         self._runner.start()
         try:
             with asyncio.Runner() as loop:
-                loop.run(self._work(stop))
+                loop.run(self._work(stopped))
         finally:
             self._runner.stop(_SETTLE_SECONDS)
         self._runner.check()
@@ -98,11 +98,11 @@ class FaustHost(Generic[RowT]):
         # Opening goes on in the background: the group waits for this callback, and heartbeats with it.
         await _settled(self._runner.take(numbers))
 
-    async def _work(self, stop: threading.Event) -> None:
+    async def _work(self, stopped: Callable[[], bool]) -> None:
         app = EngineApp(self, self._settings, self._group, self.topic)
         try:
             await asyncio.wait_for(app.start(), _START_SECONDS)
-            while not (stop.is_set() or app.crashed or self._runner.failure):
+            while not (stopped() or app.crashed or self._runner.failure):
                 await asyncio.sleep(_LOOK_SECONDS)
             await asyncio.wait_for(app.stop(), _SETTLE_SECONDS)
         except Exception as error:

@@ -1,0 +1,52 @@
+"""An engine on Kafka and RocksDB, with the thread that runs it: what hosts are given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from state.rocks import RocksStore
+from streams.engine.engine import Engine, EngineOptions, Resources
+from streams.engine.kafka_journal import JournalNames, KafkaJournal
+from streams.engine.processor import Processor
+from streams.engine.runner import Runner, RunnerOptions
+from streams.settings import Settings
+
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """`folder` belongs to this process alone; `interval_seconds` lie between two batches at least."""
+
+    name: str
+    source: str
+    changelog: str
+    folder: Path
+    interval_seconds: float = 0.0
+    beat: Callable[[], None] = lambda: None
+
+
+def group_of(settings: Settings, name: str) -> str:
+    """The consumer group of an engine, and what the ids of its transactions begin with."""
+    return f"{settings.app.name}-{name}"
+
+
+def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Runner[RowT]:
+    """A runner that a host can feed from `spec.source`."""
+    names = JournalNames(group_of(settings, spec.name), spec.source, spec.changelog)
+    resources = Resources(
+        lambda number: RocksStore(spec.folder / str(number), settings.interests.block_cache_mb),
+        lambda number: KafkaJournal(settings.kafka, names, number),
+    )
+    limit, letters = settings.interests.batch_rows, settings.topics.dead_letters
+    engine = Engine(processor, resources, EngineOptions(spec.name, limit, spec.source, letters))
+    options = RunnerOptions(
+        spec.name,
+        queued_records=settings.interests.queued_packs,
+        # By then a member that was away has heard that it is none any more.
+        rest_seconds=settings.kafka.session_timeout_ms / 1000 + 1,
+        interval_seconds=spec.interval_seconds,
+        beat=spec.beat,
+    )
+    return Runner(engine, options)

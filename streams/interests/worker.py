@@ -1,0 +1,132 @@
+"""The interests worker: users' states on Faust, and the demand for items on a group of its own."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from state.artifact import load_artifact
+from state.catalogue import Catalogue
+from state.errors import StateError
+from state.fusion import Fusion
+from streams.encode.instance import Instance
+from streams.engine.group_host import GroupHost
+from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
+from streams.errors import EngineError
+from streams.interests.catalogue_tail import CatalogueTail
+from streams.interests.faust_host import FaustHost
+from streams.interests.processor import InterestsProcessor
+from streams.interests.signals import SignalsProcessor
+from streams.metrics import MODEL_INFO
+from streams.settings import Settings
+from streams.topics import item_signals_changelog, user_state_changelog
+from streams.watchdog import Watchdog
+
+INTERESTS = "interests"
+SIGNALS = "signals"
+
+CATCH_UP_SECONDS = 1_800.0
+SIGNALS_INTERVAL_SECONDS = 0.25
+"""Demand is counted in few, larger transactions: nobody waits for it."""
+SIGNALS_END_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class InterestsWorker:
+    """One of any number of interests workers; they share the partitions by their consumer groups."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        try:
+            fusion = Fusion(load_artifact(settings.model.artifact))
+        except StateError as error:
+            raise EngineError(str(error)) from error
+        MODEL_INFO.labels("fusion", fusion.artifact.version).set(1)
+        catalogue = Catalogue(fusion)
+        self._tail = CatalogueTail(settings, catalogue)
+        self._interests = InterestsProcessor(fusion, catalogue, settings)
+        self._watchdogs = {
+            name: Watchdog(name, settings.app.watchdog_seconds) for name in (INTERESTS, SIGNALS)
+        }
+        self._ready: list[Callable[[], bool]] = []
+        self._failure: EngineError | None = None
+
+    def ready(self) -> bool:
+        """Whether the catalogue is level, and all partitions that the groups gave us are open."""
+        return bool(self._ready) and all(ready() for ready in list(self._ready))
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop`, then end the batches, leave the groups and close the stores.
+
+        Raises EngineError where it cannot go on: what was not committed is done again by the next worker.
+        """
+        with ExitStack() as stack:
+            folder = stack.enter_context(Instance(Path(self._settings.app.data), INTERESTS)).folder
+            self._tail.start()
+            stack.callback(self._tail.stop)
+            for watchdog in self._watchdogs.values():
+                watchdog.start()
+                stack.callback(watchdog.stop)
+            if self._catch_up(stop):
+                self._work(stop, folder)
+
+    def _work(self, stop: threading.Event, folder: Path) -> None:
+        settings = self._settings
+        interests = kafka_runner(settings, self._spec(INTERESTS, folder), self._interests)
+        signals = kafka_runner(settings, self._spec(SIGNALS, folder), SignalsProcessor(settings))
+        self._ready = [interests.ready, signals.ready]
+        ended = threading.Event()
+        topics = settings.topics
+        lesser = GroupHost(settings.kafka, group_of(settings, SIGNALS), topics.item_deltas, signals)
+        thread = threading.Thread(target=self._run_signals, args=(lesser, ended), name=SIGNALS, daemon=True)
+        host = FaustHost(
+            settings.kafka, group_of(settings, INTERESTS), topics.interactions_encoded, interests
+        )
+        thread.start()
+        try:
+            host.run(lambda: stop.is_set() or not thread.is_alive() or not self._tail_lives())
+        finally:
+            self._ready = []
+            ended.set()
+            thread.join(SIGNALS_END_SECONDS)
+        self._tail.check()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run_signals(self, host: GroupHost[object], ended: threading.Event) -> None:
+        try:
+            host.run(ended.is_set)
+        except EngineError as error:
+            self._failure = error
+        except Exception as error:
+            self._failure = EngineError(f"{SIGNALS}: {error!r}")
+
+    def _tail_lives(self) -> bool:
+        try:
+            self._tail.check()
+        except EngineError:
+            return False
+        return True
+
+    def _catch_up(self, stop: threading.Event) -> bool:
+        """Slates without the catalogue would be empty: nothing is read before it is level."""
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        while not stop.is_set():
+            for watchdog in self._watchdogs.values():
+                watchdog.beat()
+            if self._tail.wait(0.05):
+                return True
+            if time.monotonic() > deadline:
+                raise EngineError(f"{self._settings.topics.items_encoded} could not be read to its end")
+        return False
+
+    def _spec(self, name: str, folder: Path) -> EngineSpec:
+        topics, beat = self._settings.topics, self._watchdogs[name].beat
+        if name == INTERESTS:
+            changelog = user_state_changelog(self._settings)
+            return EngineSpec(name, topics.interactions_encoded, changelog, folder / name, beat=beat)
+        changelog = item_signals_changelog(self._settings)
+        return EngineSpec(name, topics.item_deltas, changelog, folder / name, SIGNALS_INTERVAL_SECONDS, beat)
