@@ -52,6 +52,8 @@ class Sink(Protocol):
 class EngineConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka runs."""
 
+    logger = logging.getLogger("faust.consumer")
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         class Assignor(StickyPartitionAssignor):  # type: ignore[misc]
             """The sticky assignor keeps what it knows in its class: one class for each consumer."""
@@ -80,6 +82,8 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
 
 class EngineConsumer(driver.Consumer):
     """One loop seeks and fetches in turn, so a batch never mixes what came before a seek and after it."""
+
+    logger = logging.getLogger("faust.consumer")
 
     def __init__(self, *args: Any, **rest: Any) -> None:
         super().__init__(*args, **rest)

@@ -115,10 +115,13 @@ class FaustHost(Generic[RowT]):
 class _Boot(BootStrategy):
     enable_kafka_producer = False
     enable_web = False
+    enable_sensors = False
 
 
 class _Tables(TableManager):
     """No tables: there is nothing to wait for, where Faust waits a second."""
+
+    logger = logging.getLogger("faust.tables")
 
     async def on_start(self) -> None:
         await self._update_channels()
@@ -129,6 +132,7 @@ class EngineApp(faust.App):
     """A Faust app without agents and tables: records go from its consumer to the sink."""
 
     BootStrategy = _Boot
+    logger = logging.getLogger("faust.app")
 
     def __init__(self, sink: FaustHost[Any], settings: KafkaSettings, group: str, source: str) -> None:
         self.sink = sink
@@ -151,6 +155,12 @@ class EngineApp(faust.App):
 
     def _new_transport(self) -> EngineTransport:
         return EngineTransport(self.conf.broker_consumer, self)
+
+    def on_rebalance_return(self) -> None:
+        """Faust would tell its sensors, which do not run."""
+
+    def on_rebalance_end(self) -> None:
+        self.rebalancing = False
 
     def _create_directories(self) -> None:
         """Faust would make a data folder, for tables."""
