@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 from state.artifact import Artifact, Float32, Weights
 from state.codec import Records
 from state.layout import (
-    DIM,
     DISLIKE_HALF_LIFE_SECONDS,
     HALF_LIVES_SECONDS,
-    HEAD_COUNT,
-    HEAD_DIM,
     MODALITY_HEAD,
     NEVER,
 )
+from state.rowwise import layer_norm, product, silu
 from state.slots import Slots, directions
-from state.tiles import layer_norm, product, silu
 
 Times = NDArray[np.int64]
 
@@ -108,8 +105,7 @@ def absorb(artifact: Artifact, records: Records, users: NDArray[np.int64], slots
     x = normed(weights, events(weights, slots))
     weight = log_weights(slots)[:, None]
     logits = scores(weights, product(x, np.ascontiguousarray(weights.head_query.T)), slots) + weight
-    by_head = weights.head_value.transpose(1, 0, 2).reshape(DIM, HEAD_COUNT * HEAD_DIM)
-    values = product(x, np.ascontiguousarray(by_head)).reshape(-1, HEAD_COUNT, HEAD_DIM)
+    values = product(x[:, None], weights.head_value)
     shares = slots["shares"].astype(np.float32) * np.float32(1 / 255)
     rejected = weights.dislike_action[slots["action"]][:, None] + weight
     vectors = directions(slots)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from state.artifact import Float32, Weights
 from state.layout import DIM, MODALITY_COUNT, SHARED_DIM
-from state.tiles import layer_norm, product, unit
+from state.rowwise import layer_norm, product, unit
 
 _BYTES = SHARED_DIM * 2
 

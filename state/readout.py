@@ -19,8 +19,8 @@ from state.heads import (
 )
 from state.layout import DIM, HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
 from state.ring import cancelled, contributing, newest_first
+from state.rowwise import layer_norm, product, silu, unit
 from state.slots import Slots, directions
-from state.tiles import layer_norm, product, product_by_head, silu, unit
 
 Bool = NDArray[np.bool_]
 
@@ -87,6 +87,8 @@ class Reader:
         self._weights = weights
         self._asks_heads = bool(weights.head_query.any())
         self._queries = np.ascontiguousarray(weights.head_query.T)
+        self._gates = bool(weights.readout_gate.any())
+        self._open = silu(weights.readout_gate_bias)
         self._refines = bool(weights.event_action.any() or weights.event_dwell.any())
         pairs = np.einsum("hda,hea->hde", weights.attention_query, weights.attention_key)
         self._asking = np.ascontiguousarray(pairs.transpose(1, 0, 2).reshape(DIM, -1))
@@ -106,7 +108,7 @@ class Reader:
             event_count=records["event_count"].copy(),
             time_ms=np.where(latest == NEVER, 0, latest),
             interest=np.where(exists[:, None], self._interest(ring, merged, means, latest), np.float32(0)),
-            heads=unit(product_by_head(means, self._weights.head_item)),
+            heads=unit(product(means, self._weights.head_item)),
             head_weights=_shares(merged.log_mass),
             modalities=_modalities(records, ring, merged),
             dislike=dislike,
@@ -143,7 +145,7 @@ class Reader:
         held = (records["sum_time"], records["mass"], records["norm"])
         merged = merge(held, ring, logits, (latest, RATES))
         sums = np.matmul(np.ascontiguousarray(merged.ring.transpose(0, 2, 1)), ring.keys)
-        sums = product_by_head(sums, weights.head_value) + records["value"] * merged.held[..., None]
+        sums = product(sums, weights.head_value) + records["value"] * merged.held[..., None]
         return merged, np.asarray(sums / _divisor(merged.total)[..., None], np.float32)
 
     def _dislike(self, records: Records, ring: Ring, latest: Times) -> tuple[Float32, Float32]:
@@ -157,11 +159,13 @@ class Reader:
     def _interest(self, ring: Ring, merged: Merged, means: Float32, latest: Times) -> Float32:
         weights = self._weights
         query, key = self._query(ring)
-        gate = silu(product(query, weights.readout_gate) + weights.readout_gate_bias)
-        mass = np.log1p(np.exp(np.minimum(merged.log_mass, np.float32(60))))
-        facts = np.concatenate([means.reshape(-1, HEAD_COUNT * HEAD_DIM), mass], axis=1)
-        out = weights.readout_latest * query + product(facts * gate, weights.readout_out)
-        out = out + self._attention(ring, key, latest)
+        facts = np.concatenate([means.reshape(-1, HEAD_COUNT * HEAD_DIM), log_masses(merged)], axis=1)
+        if self._gates:
+            facts *= silu(product(query, weights.readout_gate) + weights.readout_gate_bias)
+        else:
+            facts *= self._open
+        out = weights.readout_latest * query + product(facts, weights.readout_out)
+        out += self._attention(ring, key, latest)
         if weights.readout_in.shape[1]:
             hidden = silu(product(out, weights.readout_in) + weights.readout_in_bias)
             out = out + product(hidden, weights.readout_hidden_out)
@@ -221,6 +225,11 @@ def merge(
     gone = ages(reference, latest, rates)
     log_mass = np.where(total > 0, base + np.log(_divisor(total)) - gone, np.float32(-np.inf))
     return Merged(by_ring, by_sum, total, np.asarray(log_mass, np.float32))
+
+
+def log_masses(merged: Merged) -> Float32:
+    """nu as the readout takes it: log(1 + mass), zero where there is none."""
+    return np.log1p(np.exp(np.minimum(merged.log_mass, np.float32(60))))
 
 
 def _divisor(total: Float32) -> Float32:

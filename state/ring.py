@@ -19,7 +19,7 @@ Index = NDArray[np.int64]
 
 
 class Outcome(IntEnum):
-    """What became of a row. All but DUPLICATE and IGNORED changed the state and made its version one higher."""
+    """What became of a row. All but DUPLICATE and IGNORED changed the state and raised its version by one."""
 
     APPLIED = 0
     """The event stands in the ring."""

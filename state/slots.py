@@ -10,8 +10,8 @@ from state.artifact import Artifact, Float32
 from state.events import ACTIONS, Action, Row, RowKind
 from state.layout import FLAG_USABLE, SLOT
 from state.modalities import Fused, fuse
+from state.rowwise import to_unit
 from state.signals import REJECTING, dwell_buckets, factors
-from state.tiles import to_unit
 
 Slots = NDArray[np.void]
 """Structured array of `layout.SLOT`."""

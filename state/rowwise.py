@@ -1,42 +1,22 @@
-"""Array arithmetic whose result for one row never depends on the other rows.
+"""Array arithmetic in which the result for one row never depends on the other rows, to the bit.
 
-A matrix product may sum in another order when it has another number of rows. So a product over a
-batch runs in tiles of TILE rows, the last one padded with zeros: the result of a row is the same to
-the bit, whatever shares its batch. Products that run user by user have a fixed shape already.
+A product of matrices rounds a row by its place: the kernels take rows in groups of another size at the
+edges, and sum in another order there. Padding to tiles of a fixed height does not help (with 64 rows,
+OpenBLAS on Haswell kernels gives one row three different results, by its place). So every row is
+multiplied on its own, one product of a vector and a matrix after the other in one call, which costs
+little more at a batch of 64 and much less at a batch of one.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-TILE = 64
-
 Float32 = NDArray[np.float32]
-Bool = NDArray[np.bool_]
-
-
-def padded(rows: Float32) -> Float32:
-    """[n, ...] to [tiles, TILE, ...], zeros at the end."""
-    count = len(rows)
-    tiles = -(-count // TILE)
-    if count == tiles * TILE:
-        return np.ascontiguousarray(rows).reshape(tiles, TILE, *rows.shape[1:])
-    full = np.zeros((tiles * TILE, *rows.shape[1:]), np.float32)
-    full[:count] = rows
-    return full.reshape(tiles, TILE, *rows.shape[1:])
 
 
 def product(rows: Float32, matrix: Float32) -> Float32:
-    """[n, a] times [a, b], in tiles."""
-    out: Float32 = np.matmul(padded(rows), matrix).reshape(-1, matrix.shape[1])
-    return out[: len(rows)]
-
-
-def product_by_head(rows: Float32, matrices: Float32) -> Float32:
-    """[n, k, a] times [k, a, b], head by head, in tiles: [n, k, b]."""
-    tiles = padded(rows).transpose(0, 2, 1, 3)
-    by_tile = np.matmul(np.ascontiguousarray(tiles), matrices).transpose(0, 2, 1, 3)
-    out: Float32 = by_tile.reshape(-1, matrices.shape[0], matrices.shape[2])
-    return out[: len(rows)]
+    """Vectors [..., a] times matrices [..., a, b], each on its own: [..., b]."""
+    out: Float32 = np.vecmat(rows, matrix)
+    return out
 
 
 def unit(vectors: Float32) -> Float32:
