@@ -5,7 +5,7 @@ full disk switches the cache off, and only a folder that another process holds i
 """
 
 import logging
-import shutil
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -31,6 +31,12 @@ LARGEST_BUFFER = 16 * 1024 * 1024
 SMALLEST_BUFFER = 64 * 1024
 OVERHEAD_BYTES = 4 * 1024 * 1024
 """What RocksDB writes beside the tables: its log, manifest and options files."""
+
+
+OWN_FILES = re.compile(
+    r"\d+\.(sst|log|dbtmp)|LOG.*|(MANIFEST|OPTIONS)-.*|CURRENT|IDENTITY|LOCK|rocksdict-config\.json"
+)
+"""What may be wiped: should the folder be the wrong one, nothing else in it is lost."""
 
 
 class VectorCache:
@@ -101,8 +107,9 @@ class VectorCache:
         if store is not None:
             _close_quietly(store)
         try:
-            for child in self._path.iterdir():
-                shutil.rmtree(child) if child.is_dir() else child.unlink()
+            for file in self._path.iterdir():
+                if OWN_FILES.fullmatch(file.name):
+                    file.unlink()
             self._store = Rdict(str(self._path), self._options)
         except Exception as failure:
             LOGGER.warning("vector cache %s is off until the next start: %s", self._path, failure)
@@ -138,7 +145,7 @@ def _options(max_bytes: int) -> Options:
 
 
 def _is_held(error: Exception) -> bool:
-    return "lock" in str(error).lower() and "IO error" in str(error)
+    return "While lock file" in str(error) or "lock hold by current process" in str(error)
 
 
 def _close_quietly(store: Rdict) -> None:

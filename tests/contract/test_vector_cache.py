@@ -99,6 +99,7 @@ def test_corrupt_at_start_is_wiped_with_a_warning(
     cache = VectorCache(folder, MEGABYTE)
     cache.put_many({b"a": b"1"})
     cache.close()
+    (folder / "notes.txt").write_text("not of the cache")
     broken = list(folder.glob(pattern))
     assert broken
     for path in broken:
@@ -109,6 +110,7 @@ def test_corrupt_at_start_is_wiped_with_a_warning(
     again.put_many({b"b": b"2"})
     assert again.get_many([b"b"]) == [b"2"]
     again.close()
+    assert (folder / "notes.txt").read_text() == "not of the cache"
     if pattern in ("*.sst", "MANIFEST-*", "CURRENT"):
         assert "starts empty" in caplog.text
 
