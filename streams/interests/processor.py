@@ -84,8 +84,8 @@ class InterestsProcessor:
         """Fold, read and rank all users of all partitions together. Raises EngineError for stored
         values that this build or this artifact does not read."""
         effects = {partition: Effects() for partition in work}
-        members = _members(work, stored)
         try:
+            members = _members(work, stored)
             self._fold(members, stored, effects)
             shown = [member for member in members if member.cause is not None or member.due]
             self._hold(shown, stored, effects, clock_ms)
