@@ -15,7 +15,7 @@ from streams.settings import load_settings
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "broker": ("broker", "Start and stop a local Kafka broker, which needs neither Java nor a container."),
-    "topics": ("topics", "Create, check and list the topics."),
+    "topics": ("topics", "Create and check the topics."),
     "run": ("run", "Run all workers in this process."),
     "encode": ("encode", "Run the encode worker."),
     "interests": ("interests", "Run the interests worker."),

@@ -8,7 +8,6 @@ from typing import Self
 
 import msgspec
 
-from streams.broker.jars import ensure_jars
 from streams.broker.node import LocalBroker, Place
 from streams.broker.ports import free_ports
 from streams.broker.properties import ClusterOptions, Ports
@@ -52,10 +51,9 @@ class LocalCluster:
 
     def start(self) -> Self:
         """Start what does not run, and wait until all are ready. Raises BrokerError."""
-        jars = ensure_jars()
         description = self._describe()
         if not self.brokers:
-            self.brokers = self._brokers(description, jars)
+            self.brokers = self._brokers(description)
         launched: list[LocalBroker] = []
         try:
             for broker in self.brokers:
@@ -111,15 +109,14 @@ class LocalCluster:
         description = read_description(folder)
         if description is None:
             return None
-        cluster.brokers = cluster._brokers(description, [])
+        cluster.brokers = cluster._brokers(description)
         return cluster
 
-    def _brokers(self, description: Description, jars: list[Path]) -> list[LocalBroker]:
+    def _brokers(self, description: Description) -> list[LocalBroker]:
         return [
             LocalBroker(
                 self.folder / f"broker-{node}",
                 Place(node, description.ports, description.cluster_id),
-                jars,
                 self.options,
             )
             for node in range(1, len(description.ports) + 1)
@@ -136,8 +133,11 @@ class LocalCluster:
         ports = self.options.ports or (known.ports if known is not None else _free_pairs(count))
         cluster_id = known.cluster_id if known is not None else new_cluster_id()
         description = Description(cluster_id, ports)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "cluster.json").write_bytes(msgspec.json.encode(description))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "cluster.json").write_bytes(msgspec.json.encode(description))
+        except OSError as error:
+            raise BrokerError(f"{self.folder}: cannot keep a cluster there ({error.strerror})") from error
         return description
 
 
@@ -146,7 +146,7 @@ def read_description(folder: Path) -> Description | None:
     path = folder / "cluster.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=Description)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except msgspec.DecodeError as error:
         raise BrokerError(f"{path} is damaged ({error}); remove the folder to start afresh") from error

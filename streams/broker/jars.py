@@ -69,9 +69,9 @@ def _refuse(_: str, error: Exception) -> None:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for this product: XDG_CACHE_HOME, else the platform's custom."""
-    named = os.environ.get("XDG_CACHE_HOME")
-    if named:
+    """The user's cache folder for this product: XDG_CACHE_HOME where absolute, else the platform's custom."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(named).is_absolute():
         return Path(named) / "penchant"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "penchant"

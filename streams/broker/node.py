@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from streams.broker.jars import ensure_jars
 from streams.broker.java import Leash, java_command, run_java, spawn, telling_line
 from streams.broker.ports import is_free
 from streams.broker.properties import HOST, LOG4J, ClusterOptions, Ports, broker_properties
@@ -36,12 +37,11 @@ class Place(msgspec.Struct, frozen=True):
 class LocalBroker:
     """One broker. It outlives neither `stop` nor, where leashed, the process that started it."""
 
-    def __init__(self, folder: Path, place: Place, jars: list[Path], options: ClusterOptions) -> None:
+    def __init__(self, folder: Path, place: Place, options: ClusterOptions) -> None:
         self.place = place
         self.folder = folder.resolve()
         self.log = self.folder / "server.log"
         self._output = self.folder / "output.log"
-        self._jars = jars
         self._options = options
         self._properties = self.folder / "server.properties"
         self._pid_file = PidFile(self.folder / "pid", str(self._properties))
@@ -66,14 +66,20 @@ class LocalBroker:
         if self.pid is not None:
             return False
         self._check_ports()
-        self._prepare()
+        jars = ensure_jars()
+        try:
+            self._prepare(jars)
+        except OSError as error:
+            raise BrokerError(
+                f"{self.folder}: cannot keep the broker's files there ({error.strerror})"
+            ) from error
         options = [
             f"-Xmx{self._options.heap}",
             f"-Dlog4j2.configurationFile={(self.folder / 'log4j2.properties').as_uri()}",
             f"-Dpenchant.log={self.log}",
             *JVM_OPTIONS,
         ]
-        command = java_command(["kafka.Kafka", str(self._properties)], self._jars, options)
+        command = java_command(["kafka.Kafka", str(self._properties)], jars, options)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._child = spawn(command, self._output)
         self._pid_file.write(self._child.pid)
@@ -149,7 +155,7 @@ class LocalBroker:
             if not is_free(port):
                 raise BrokerError(f"port {port} is taken by another program; end it, or name another --port")
 
-    def _prepare(self) -> None:
+    def _prepare(self, jars: list[Path]) -> None:
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         text = broker_properties(self.place.node, self.place.ports, data, self._options.properties)
@@ -158,7 +164,7 @@ class LocalBroker:
         if not (data / "meta.properties").exists():
             arguments = ["format", "--ignore-formatted", "-t", self.place.cluster_id]
             tool = ["kafka.tools.StorageTool", *arguments, "-c", str(self._properties)]
-            run_java(java_command(tool, self._jars, JVM_OPTIONS))
+            run_java(java_command(tool, jars, JVM_OPTIONS), self.folder)
 
     def _last_words(self) -> str:
         """What the log of this run says went wrong; where it says nothing, what Java itself wrote."""

