@@ -336,9 +336,12 @@ class Process:
     def wait_ready(self) -> None:
         pause = threading.Event()
         for _ in range(SECONDS * 10):
-            if httpx.get(f"{self.address}/readyz", timeout=10).status_code == 200:
-                return
-            assert self.process.poll() is None
+            try:
+                if httpx.get(f"{self.address}/readyz", timeout=10).status_code == 200:
+                    return
+            except httpx.TransportError:
+                _, errors = self.process.communicate(timeout=SECONDS)
+                raise AssertionError(f"ended with {self.process.returncode}: {errors}") from None
             pause.wait(0.1)
         raise AssertionError("not ready in time")
 
