@@ -82,8 +82,9 @@ def _motion(greys: Greys) -> list[float]:
 
     cv2.setNumThreads(1)
     motion = [0.0]
+    room = np.zeros((*greys.shape[1:], 2), np.float32)
     for before, after in pairwise(greys):
-        flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+        flow = cv2.calcOpticalFlowFarneback(before, after, room, 0.5, 3, 15, 3, 5, 1.2, 0)
         motion.append(float(np.hypot(flow[..., 0], flow[..., 1]).mean()))
     return motion
 
