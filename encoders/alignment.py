@@ -10,8 +10,6 @@ What a consumer may count on, for both kinds:
   sound exactly 0 to everything that is not a sound; the fitted kind makes sounds comparable as well.
 """
 
-from functools import cached_property
-
 import msgspec
 import numpy as np
 import xxhash
@@ -25,7 +23,7 @@ TINY = 1e-6
 
 
 class ModalityMap(msgspec.Struct, frozen=True, eq=False):
-    """How one modality enters the shared space: unit(x - centre) @ weights + unit(class vector) @ bridge."""
+    """One modality's way in: unit(x - centre) @ weights + unit(class vector) @ bridge + offset."""
 
     centre: Float32
     """[d]"""
@@ -33,37 +31,44 @@ class ModalityMap(msgspec.Struct, frozen=True, eq=False):
     """[d, SHARED_DIM]"""
     bridge: Float32 | None = None
     """[t, SHARED_DIM], or None for a modality without classes."""
+    offset: Float32 | None = None
+    """[SHARED_DIM], added where there are classes: the centre of the class vectors, mapped."""
+
+
+def digest(maps: dict[Modality, ModalityMap], class_vectors: Float32) -> str:
+    """16 hexadecimal digits that change with any number of an alignment."""
+    found = xxhash.xxh3_64(class_vectors.tobytes())
+    for modality in sorted(maps):
+        mapping = maps[modality]
+        found.update(modality.encode())
+        for part in (mapping.centre, mapping.weights, mapping.bridge, mapping.offset):
+            found.update(b"-" if part is None else part.tobytes())
+    return found.hexdigest()
 
 
 class Alignment:
     """Maps native vectors of every modality into the shared space.
 
-    `class_vectors` float32 [1000, t] says what each image class means; `encoders` names the version of the
-    encoder that each map was made for.
+    Equal `version`s align alike, to rounding. `class_vectors` float32 [1000, t] says what each image class
+    means; `encoders` names the encoder version that each map was made for.
     """
 
     def __init__(
         self,
-        kind: str,
+        version: str,
         maps: dict[Modality, ModalityMap],
         class_vectors: Float32,
         encoders: dict[Modality, str],
     ) -> None:
-        self.kind = kind
+        self.version = version
         self.maps = maps
         self.class_vectors = class_vectors
         self.encoders = encoders
 
-    @cached_property
-    def version(self) -> str:
-        """The kind and a digest of every number: equal versions align alike."""
-        digest = xxhash.xxh3_64()
-        digest.update(self.class_vectors.tobytes())
-        for modality in sorted(self.maps):
-            mapping = self.maps[modality]
-            digest.update(modality.encode() + mapping.centre.tobytes() + mapping.weights.tobytes())
-            digest.update(b"" if mapping.bridge is None else mapping.bridge.tobytes())
-        return f"{self.kind}-{digest.hexdigest()}"
+    @property
+    def kind(self) -> str:
+        """`builtin` or `fitted`."""
+        return self.version.partition("-")[0]
 
     def check(self, encoders: dict[Modality, str]) -> None:
         """Raises ArtifactError when an encoder is not the one that this alignment was made for."""
@@ -83,18 +88,21 @@ class Alignment:
         mapping = self.maps[modality]
         aligned = unit(native - mapping.centre) @ mapping.weights
         if mapping.bridge is not None and classes is not None:
-            aligned = aligned + unit(self.mean_class_vectors(classes)) @ mapping.bridge
+            aligned = aligned + unit(mean_class_vectors(self.class_vectors, classes)) @ mapping.bridge
+            if mapping.offset is not None:
+                aligned = aligned + mapping.offset
         return unit(aligned)
 
-    def mean_class_vectors(self, classes: ClassShares) -> Float32:
-        """ConSE (arXiv 1312.5650): the mean vector of the likeliest classes, float32 [n, t].
 
-        Weighted by the square root of each probability, which keeps a confident wrong class from drowning the
-        others and measured better than the probability itself.
-        """
-        weights = np.sqrt(classes.shares)
-        mean: Float32 = np.einsum("nk,nkt->nt", weights, self.class_vectors[classes.ids]).astype(np.float32)
-        return mean
+def mean_class_vectors(class_vectors: Float32, classes: ClassShares) -> Float32:
+    """ConSE (arXiv 1312.5650): the mean vector of the likeliest classes, float32 [n, t].
+
+    Weighted by the square root of each probability, which keeps a confident wrong class from drowning the
+    others and measured better than the probability itself.
+    """
+    weights = np.sqrt(classes.shares)
+    mean: Float32 = np.einsum("nk,nkt->nt", weights, class_vectors[classes.ids]).astype(np.float32)
+    return mean
 
 
 def unit(rows: Float32) -> Float32:

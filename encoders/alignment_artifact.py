@@ -6,7 +6,7 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from encoders.alignment import Alignment, ModalityMap
+from encoders.alignment import Alignment, ModalityMap, digest
 from encoders.base import SHARED_DIM, Float32, Modality
 from encoders.errors import ArtifactError
 
@@ -19,7 +19,6 @@ class Manifest(msgspec.Struct, frozen=True):
     """What the numbers are for. `figures` says what was measured or counted when they were fitted."""
 
     format: int
-    kind: str
     version: str
     encoders: dict[Modality, str]
     figures: dict[str, float] = {}
@@ -33,10 +32,10 @@ def save_alignment(alignment: Alignment, folder: Path, figures: dict[str, float]
     for modality, mapping in alignment.maps.items():
         tensors[f"{modality}.centre"] = mapping.centre
         tensors[f"{modality}.weights"] = mapping.weights
-        if mapping.bridge is not None:
-            tensors[f"{modality}.bridge"] = mapping.bridge
+        optional = {"bridge": mapping.bridge, "offset": mapping.offset}
+        tensors |= {f"{modality}.{name}": part for name, part in optional.items() if part is not None}
     save_file(tensors, folder / TENSORS)
-    manifest = Manifest(FORMAT, alignment.kind, alignment.version, alignment.encoders, figures or {})
+    manifest = Manifest(FORMAT, alignment.version, alignment.encoders, figures or {})
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
 
 
@@ -55,7 +54,7 @@ def load_alignment(folder: Path) -> Alignment:
             f"the alignment in {folder} has format {manifest.format}, not {FORMAT}: fit it again"
         )
     alignment = _assembled(manifest, tensors, folder)
-    if alignment.version != manifest.version:
+    if not manifest.version.endswith(digest(alignment.maps, alignment.class_vectors)):
         raise ArtifactError(f"the numbers in {folder} are not those of its manifest: fit it again")
     return alignment
 
@@ -67,6 +66,7 @@ def _assembled(manifest: Manifest, tensors: dict[str, Float32], folder: Path) ->
                 tensors[f"{modality}.centre"],
                 tensors[f"{modality}.weights"],
                 tensors.get(f"{modality}.bridge"),
+                tensors.get(f"{modality}.offset"),
             )
             for modality in manifest.encoders
         }
@@ -75,4 +75,4 @@ def _assembled(manifest: Manifest, tensors: dict[str, Float32], folder: Path) ->
         raise ArtifactError(f"the alignment in {folder} lacks {error}: fit it again") from error
     if any(mapping.weights.shape != (len(mapping.centre), SHARED_DIM) for mapping in maps.values()):
         raise ArtifactError(f"the alignment in {folder} has tensors of wrong shapes: fit it again")
-    return Alignment(manifest.kind, maps, classes, manifest.encoders)
+    return Alignment(manifest.version, maps, classes, manifest.encoders)

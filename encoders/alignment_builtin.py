@@ -1,8 +1,8 @@
 """The alignment that needs no data: made from the encoders' own class names and class weights.
 
-Shared half (64 dimensions): text vectors, centred on everyday words, in the principal axes of the thousand
+Shared part (80 dimensions): text vectors, centred on everyday words, in the principal axes of the thousand
 ImageNet class names; an image enters it by the names of its likeliest classes (ConSE).
-Private quarters (32 dimensions each): image features in the principal axes of the image classifier's weights,
+Private parts (24 dimensions each): image features in the principal axes of the image classifier's weights,
 sound features in those of the sound classifier's. They keep neighbours of one modality apart that the class
 names cannot tell from each other, and give 0 across modalities instead of noise.
 
@@ -14,15 +14,19 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from encoders.alignment import Alignment, ModalityMap, unit
 from encoders.base import SHARED_DIM, Float32, Modality
 from encoders.image.classes import class_names
 
-SHARED, PRIVATE = 64, 32
-PRIVATE_SHARE = 1.0
-"""Length of an image's private part beside its shared part, before scaling to unit length."""
+REVISION = 1
+"""Raise it with any change to how the maps are made."""
+SHARED, PRIVATE = 80, 24
+PRIVATE_GAIN = 3.0
+"""Of an image's private part beside its shared part. More finds likelier neighbours among images and fewer
+images by text; measured in docs/decisions/0002-alignment.md."""
 SENTENCES = ("{}", "A {}.", "I like the {}.")
 SENTENCE_STEP = 8
 """Every so many class names stand in the sentences that the text centre is the mean of."""
@@ -30,9 +34,6 @@ SENTENCE_STEP = 8
 
 class TextEncoder(Protocol):
     """What is needed of the text encoder."""
-
-    @property
-    def dim(self) -> int: ...
 
     def encode(self, batch: Sequence[str]) -> Float32: ...
 
@@ -48,13 +49,13 @@ def builtin_alignment(
     names = [name.partition(" (")[0] for name in class_names()]
     vectors = text.encode(names)
     classes = unit(vectors - vectors.mean(axis=0))
-    axes = _principal_axes(classes, SHARED)
+    axes = principal_axes(classes, SHARED)
     sentences = [form.format(name) for name in names[::SENTENCE_STEP] for form in SENTENCES]
-    shared, image, audio = _columns()
+    shared, image, audio = part_columns()
     pixels = ModalityMap(
         np.zeros(image_weights.shape[1], np.float32),
-        _placed(_principal_axes(image_weights, PRIVATE) * PRIVATE_SHARE, image),
-        _placed(np.eye(SHARED, dtype=np.float32), shared),
+        _placed(_private_axes(image_weights) * PRIVATE_GAIN, image),
+        _placed(axes, shared),
     )
     maps = {
         Modality.TEXT: ModalityMap(text.encode(sentences).mean(axis=0), _placed(axes, shared)),
@@ -62,13 +63,18 @@ def builtin_alignment(
         Modality.VIDEO: pixels,
         Modality.AUDIO: ModalityMap(
             np.zeros(audio_weights.shape[1], np.float32),
-            _placed(_principal_axes(audio_weights, PRIVATE), audio),
+            _placed(_private_axes(audio_weights), audio),
         ),
     }
-    return Alignment("builtin", maps, classes @ axes, encoders)
+    return Alignment(f"builtin-{_digest(encoders)}", maps, classes, encoders)
 
 
-def _principal_axes(rows: Float32, count: int) -> Float32:
+def _digest(encoders: dict[Modality, str]) -> str:
+    """Of what the maps are made from, not of their numbers, which two machines round differently."""
+    return xxhash.xxh3_64_hexdigest(f"{REVISION} {sorted(encoders.items())}".encode())
+
+
+def principal_axes(rows: Float32, count: int) -> Float32:
     """Float32 [d, count]: the leading principal axes of float32 [n, d], each with its largest entry positive.
 
     The sign is fixed because linear algebra libraries differ in it, and vectors of two machines must agree.
@@ -82,7 +88,13 @@ def _principal_axes(rows: Float32, count: int) -> Float32:
     return turned
 
 
-def _columns() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _private_axes(weights: Float32) -> Float32:
+    """Float32 [d, PRIVATE]: what the classifier looks at. No axis sees the mean over the d features: they are
+    all at least 0, so that any two vectors share it."""
+    return principal_axes(weights - weights.mean(axis=1, keepdims=True), PRIVATE)
+
+
+def part_columns() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Columns of the shared, image and sound parts; each part's leading half lies in the first 64."""
     front, back = np.arange(SHARED_DIM // 2), np.arange(SHARED_DIM // 2, SHARED_DIM)
     cuts = [SHARED // 2, (SHARED + PRIVATE) // 2]
