@@ -183,6 +183,8 @@ class Engine(Generic[RowT]):
             partition, effect = self._partitions[number], effects.get(number, _NO_EFFECTS)
             admission = admitted.get(number) or Admission(partition.place)
             place, refused = admission.place, self._set_aside(number, admission, clock_ms)
+            if not effect.puts.keys().isdisjoint(_RESERVED):
+                raise EngineError(f"{partition.label}: the processor wrote a reserved key")
             changes = {**effect.puts, PLACE_KEY: place.encode()}
             try:
                 fault(3)  # 3. Outputs, values and, last, the place go out in one transaction.
@@ -265,3 +267,4 @@ class Engine(Generic[RowT]):
 
 
 _NO_EFFECTS = Effects()
+_RESERVED = frozenset({PLACE_KEY, BOOKMARK_KEY})
