@@ -7,11 +7,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from encoders.base import Encoded, Modality
 from state.events import ACTIONS, Pack, Row, RowKind
 from state.items import EncodedItem
 from streams.encode.item_view import ItemView
-from streams.encode.media import MediaEncoder
-from streams.encode.stage import EncodeStage, Outcome
+from streams.encode.media import MediaEncoder, Wanted
+from streams.encode.stage import EncodeStage, News, Outcome
 from streams.encode.vectors import from_wire
 from streams.raw import RawRecord
 from streams.settings import Settings
@@ -33,6 +34,7 @@ class Bench:
         media = MediaEncoder(self.bank, self.fetcher, 1.0)
         self.stage = EncodeStage(settings or Settings(), media, self.view)
         self.offset = 0
+        self.late: dict[Wanted, Encoded] = {}
 
     def event(self, key: str = "u1", **fields: Any) -> RawRecord:
         value = {"user_id": "u1", "action": "like", "timestamp": NOW, **fields}
@@ -48,8 +50,8 @@ class Bench:
     def run(self, *records: RawRecord) -> Outcome:
         """Process and settle, as the worker does after a commit."""
         first = min((record.offset for record in records), default=0)
-        arrived = self.stage.pending.waits_for(self.view.take_arrived())
-        outcome = self.stage.process(records, {1: first}, arrived)
+        news = News(frozenset(self.view.take_arrived()), self.late)
+        outcome = self.stage.process(records, {1: first}, news)
         self.stage.settle(outcome)
         return outcome
 
@@ -242,6 +244,28 @@ def test_a_comment_gives_way_to_the_item_that_arrives(bench: Bench) -> None:
     assert close(first.vectors[TEXT], fake_vector(b"nice"))
     amended = row(bench.run(bench.item("i1", media=[picture("cat")])))
     assert set(amended.vectors) == {IMAGE}
+
+
+def test_a_late_medium_amends_its_event(bench: Bench) -> None:
+    first = bench.run(bench.event(event_id="e1", media=[picture("!too_slow"), picture("dog")], item_id="i1"))
+    (late,) = first.late
+    assert late.uri == BASE + "!too_slow"
+    bench.late = {late: Encoded(vectors={Modality.IMAGE: fake_vector(b"cat")})}
+    amended = row(bench.run())
+    mean = fake_vector(b"cat") + fake_vector(b"dog")
+    assert close(amended.vectors[IMAGE], mean / np.linalg.norm(mean))
+    assert (amended.sequence, amended.masked[TEXT]) == (1, "unknown_item")
+    both = row(bench.run(bench.item("i1", title="A cat")))
+    assert (both.sequence, set(both.vectors)) == (2, {TEXT, IMAGE})
+    assert close(both.vectors[IMAGE], mean / np.linalg.norm(mean))
+    assert len(bench.stage.pending) == 0
+
+
+@pytest.mark.parametrize("reason", ["refused", "broken", "too_large", "unsupported", "checksum"])
+def test_a_medium_that_will_never_come_is_not_waited_for(bench: Bench, reason: str) -> None:
+    outcome = bench.run(bench.event(media=[picture(f"!{reason}")]))
+    assert not outcome.late
+    assert len(bench.stage.pending) == 0
 
 
 def test_two_unknown_items_give_two_corrections(bench: Bench) -> None:
