@@ -4,14 +4,14 @@ A draft is kept while one of its items is unknown, and gives another, fuller row
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from encoders.base import Encoded, Float32, Modality
 from state.events import ACTIONS, Action, Row, RowKind
 from streams.encode.item_view import ItemLookup, KnownItem
-from streams.encode.media import Wanted
+from streams.encode.media import EncodedMedia, Wanted
 from streams.encode.parsing import Event
 from streams.encode.references import ItemReference, read_references
 from streams.encode.vectors import MODALITY_CODES, from_wire, mean_direction, to_wire
@@ -50,6 +50,12 @@ class Draft:
     masked: dict[int, str] = field(default_factory=dict)
     comment: Float32 | None = None
     items: list[ItemReference] = field(default_factory=list)
+    late: frozenset[Wanted] = frozenset()
+    """Media that may still come."""
+
+
+Missing = str | Wanted
+"""What an event waits for: an item's id, or a medium."""
 
 
 def plan_event(event: Event, items: ItemLookup) -> Plan:
@@ -66,14 +72,26 @@ def plan_event(event: Event, items: ItemLookup) -> Plan:
     return Plan(event, found.wanted, comment, found.items, found.masked)
 
 
-def draft_event(plan: Plan, encoded: Mapping[Wanted, Encoded]) -> Draft:
+def draft_event(plan: Plan, media: EncodedMedia) -> Draft:
     """Put the encoded media into a draft. Raises RecordError for a medium that ends its decoder."""
     draft = Draft(plan.event.record.partition, _bare_row(plan.event), masked=plan.masked, items=plan.items)
     for wanted in plan.wanted:
-        add_encoded(draft.own, draft.masked, encoded[wanted])
+        add_encoded(draft.own, draft.masked, media.encoded[wanted])
+    if media.late:
+        draft.late = media.late.intersection(plan.wanted)
     if plan.comment is not None:
-        draft.comment = encoded[plan.comment].vectors.get(Modality.TEXT)
+        draft.comment = media.encoded[plan.comment].vectors.get(Modality.TEXT)
     return draft
+
+
+def with_late(draft: Draft, came: Mapping[Wanted, Encoded]) -> Draft:
+    """The draft with the late media that came."""
+    found = draft.late.intersection(came)
+    own = {code: list(vectors) for code, vectors in draft.own.items()}
+    masked = dict(draft.masked)
+    for wanted in found:
+        add_encoded(own, masked, came[wanted])
+    return replace(draft, own=own, masked=masked, late=draft.late - found)
 
 
 def add_encoded(own: dict[int, list[Float32]], masked: dict[int, str], encoded: Encoded) -> None:
@@ -86,13 +104,16 @@ def add_encoded(own: dict[int, list[Float32]], masked: dict[int, str], encoded: 
         masked[MODALITY_CODES[modality]] = reason
 
 
-def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[str]]:
-    """The row as of now, and the ids of its items that are unknown. Own media win, per modality."""
+def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[Missing]]:
+    """The row as of now, and what of it is missing. Own media win over an item's, per modality."""
+    missing: set[Missing] = set(draft.late)
     item = None if draft.row.item_id is None else items.get(draft.row.item_id)
-    missing = {draft.row.item_id} if draft.row.item_id is not None and item is None else set()
+    item_missing = draft.row.item_id is not None and item is None
+    if draft.row.item_id is not None and item is None:
+        missing.add(draft.row.item_id)
     vectors = dict(item.vectors) if item is not None else {}
     masked = dict(item.masked) if item is not None else {}
-    unknown: set[int] = set(MODALITY_CODES.values()) if missing else set()
+    unknown: set[int] = set(MODALITY_CODES.values()) if item_missing else set()
     masked.update(draft.masked)
     own = {code: list(each) for code, each in draft.own.items()}
     for reference in draft.items:

@@ -1,13 +1,12 @@
 """Items of the catalogue to encoded items."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from encoders.base import Encoded, Float32, Modality
+from encoders.base import Float32, Modality
 from state.items import EncodedItem
 from streams.encode.drafts import UNKNOWN_ITEM, add_encoded
 from streams.encode.item_view import ItemLookup
-from streams.encode.media import Wanted
+from streams.encode.media import EncodedMedia, Wanted
 from streams.encode.parsing import NewItem, Withdrawal
 from streams.encode.references import ItemReference, read_references
 from streams.encode.vectors import MODALITY_CODES, from_wire, mean_direction, to_wire
@@ -44,16 +43,14 @@ def describing_text(item: Item) -> str:
     return "\n".join(line.strip() for line in lines if line.strip())
 
 
-def encode_item(
-    plan: ItemPlan, encoded: Mapping[Wanted, Encoded], items: ItemLookup, version: str
-) -> EncodedItem:
+def encode_item(plan: ItemPlan, media: EncodedMedia, items: ItemLookup, version: str) -> EncodedItem:
     """The encoded item. Raises RecordError for a medium that ends its decoder."""
     own: dict[int, list[Float32]] = {}
     masked = dict(plan.masked)
     labels: list[str] = []
     for wanted in plan.wanted:
-        add_encoded(own, masked, encoded[wanted])
-        labels.extend(encoded[wanted].labels)
+        add_encoded(own, masked, media.encoded[wanted])
+        labels.extend(media.encoded[wanted].labels)
     for reference in plan.items:
         _refer(reference, items, own, masked)
     item, record = plan.new.item, plan.new.record

@@ -2,6 +2,7 @@
 
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -11,6 +12,9 @@ from encoders.base import Encoded, Medium, Modality
 from encoders.errors import MediumError
 from encoders.fetch.request import FetchRequest
 
+PASSING = frozenset({"missing", "too_slow"})
+"""Reasons of a failed fetch that may be gone a while later."""
+
 
 class Wanted(msgspec.Struct, frozen=True):
     """One medium to encode: a text at hand, or a URI to fetch. Equal ones are encoded once a batch."""
@@ -19,6 +23,14 @@ class Wanted(msgspec.Struct, frozen=True):
     uri: str | None = None
     sha256: str | None = None
     modality: Modality | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class EncodedMedia:
+    """What became of each medium, and those whose fetch may succeed later."""
+
+    encoded: Mapping[Wanted, Encoded]
+    late: frozenset[Wanted] = frozenset()
 
 
 class Bank(Protocol):
@@ -34,12 +46,12 @@ class MediaFetcher(Protocol):
     """`encoders.fetch.Fetcher`, as far as this worker needs it."""
 
     def fetch_many(
-        self, requests: Sequence[FetchRequest], budget_seconds: float
+        self, references: Sequence[FetchRequest], budget_seconds: float
     ) -> Sequence[bytes | MediumError]: ...
 
 
 class MediaEncoder:
-    """Fetches and encodes what a batch wants, within `budget_seconds` of fetching."""
+    """Fetches and encodes what a batch wants, within `budget_seconds` of fetching. Any thread may call it."""
 
     def __init__(self, bank: Bank, fetcher: MediaFetcher, budget_seconds: float) -> None:
         self._bank = bank
@@ -50,27 +62,43 @@ class MediaEncoder:
     def version(self) -> str:
         return self._bank.version
 
-    def encode(self, wanted: Iterable[Wanted]) -> Mapping[Wanted, Encoded]:
-        """What became of each. Never raises for a medium's sake."""
+    def encode(self, wanted: Iterable[Wanted], budget_seconds: float | None = None) -> EncodedMedia:
+        """Never raises for a medium's sake. Raises EncodersError for what concerns all."""
         each = list(dict.fromkeys(wanted))
         results: dict[Wanted, Encoded] = {}
+        late: set[Wanted] = set()
         media: list[tuple[Wanted, Medium]] = []
-        for one, content in zip(each, self._contents(each), strict=True):
-            if isinstance(content, MediumError):
-                results[one] = _masked(one, content)
-            else:
+        budget = self._budget_seconds if budget_seconds is None else budget_seconds
+        for one, content in zip(each, self._contents(each, budget), strict=True):
+            if isinstance(content, bytes):
                 media.append((one, Medium(content, one.modality, one.uri or "")))
+                continue
+            results[one] = _masked(one, content)
+            if content.reason in PASSING:
+                late.add(one)
         if media:
             encoded = self._bank.encode([medium for _, medium in media])
             results.update(zip((one for one, _ in media), encoded, strict=True))
-        return results
+        return EncodedMedia(results, frozenset(late))
 
-    def _contents(self, wanted: Sequence[Wanted]) -> list[bytes | MediumError]:
-        remote = [one for one in wanted if one.uri is not None]
-        requests = [FetchRequest(one.uri, one.sha256) for one in remote if one.uri is not None]
-        fetched = self._fetcher.fetch_many(requests, self._budget_seconds) if requests else []
-        by_uri = dict(zip(remote, fetched, strict=True))
-        return [by_uri[one] if one.uri is not None else (one.text or "").encode() for one in wanted]
+    def _contents(self, wanted: Sequence[Wanted], budget_seconds: float) -> list[bytes | MediumError]:
+        remote = {one: FetchRequest(one.uri, one.sha256) for one in wanted if one.uri is not None}
+        fetched = self._fetcher.fetch_many(list(remote.values()), budget_seconds) if remote else []
+        contents = dict(zip(remote, fetched, strict=True))
+        return [contents[one] if one in remote else (one.text or "").encode() for one in wanted]
+
+
+def guess_modality(uri: str) -> Modality | None:
+    """The modality that a URI's media type or file name speaks of, or none."""
+    scheme, _, rest = uri.partition(":")
+    try:
+        if scheme.lower() == "data":
+            kind = rest[:100].partition(",")[0].partition(";")[0] or "text/plain"
+        else:
+            kind = mimetypes.guess_type(urlsplit(uri).path)[0] or ""
+        return Modality(kind.partition("/")[0].lower())
+    except ValueError:
+        return None
 
 
 def _masked(wanted: Wanted, error: MediumError) -> Encoded:
@@ -78,19 +106,3 @@ def _masked(wanted: Wanted, error: MediumError) -> Encoded:
     if modality is None:
         return Encoded()
     return Encoded(masked={modality: error.reason}, details={modality: error.detail})
-
-
-def guess_modality(uri: str) -> Modality | None:
-    """The modality that a URI's media type or file name speaks of, or none."""
-    scheme, _, rest = uri.partition(":")
-    if scheme.lower() == "data":
-        kind = rest[:100].partition(",")[0].partition(";")[0] or "text/plain"
-    else:
-        try:
-            kind = mimetypes.guess_type(urlsplit(uri).path)[0] or ""
-        except ValueError:
-            return None
-    try:
-        return Modality(kind.partition("/")[0].lower())
-    except ValueError:
-        return None

@@ -1,21 +1,21 @@
-"""Events that wait for an item which is not known yet."""
+"""Events that wait for an item which is not known yet, or for a medium that is late."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from streams.encode.drafts import Draft
+from streams.encode.drafts import Draft, Missing
 
 MAX_WAITING = 50_000
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A draft, the ids of its unknown items, and how many corrections of it went out."""
+    """A draft, what of it is missing, and how many corrections of it went out."""
 
     draft: Draft
-    missing: set[str]
+    missing: set[Missing]
     deadline: float
     sequence: int = 0
 
@@ -30,37 +30,38 @@ class PendingEvents:
         self._capacity = capacity
         self._clock = clock
         self._waiting: OrderedDict[int, Waiting] = OrderedDict()
-        self._by_item: dict[str, dict[int, Waiting]] = {}
+        self._by_missing: dict[Missing, dict[int, Waiting]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def remember(self, draft: Draft, missing: set[str], sequence: int = 0) -> None:
-        """Wait for the items of a draft. Drops the oldest where there are too many."""
+    def remember(self, draft: Draft, missing: set[Missing], sequence: int = 0) -> None:
+        """Wait for what a draft misses. Drops the oldest where there are too many."""
         self.expire()
         while len(self._waiting) >= self._capacity:
             self._drop(next(iter(self._waiting.values())))
         waiting = Waiting(draft, set(missing), self._clock() + self._seconds, sequence)
         self._waiting[id(waiting)] = waiting
-        for item_id in missing:
-            self._by_item.setdefault(item_id, {})[id(waiting)] = waiting
+        for each in missing:
+            self._by_missing.setdefault(each, {})[id(waiting)] = waiting
 
-    def waits_for(self, item_ids: Iterable[str]) -> set[str]:
-        """Those of the items that some event waits for."""
-        return {item_id for item_id in item_ids if item_id in self._by_item} if self._by_item else set()
+    def waits_for(self, each: Missing) -> bool:
+        """Whether some event waits for it."""
+        return each in self._by_missing
 
-    def find(self, item_ids: Iterable[str]) -> list[Waiting]:
-        """The events that wait for any of the items, oldest first."""
+    def find(self, came: Iterable[Missing]) -> list[Waiting]:
+        """The events that wait for any of these, oldest first."""
         found: dict[int, Waiting] = {}
-        for item_id in item_ids:
-            found.update(self._by_item.get(item_id, {}))
+        for each in came:
+            found.update(self._by_missing.get(each, {}))
         return sorted(found.values(), key=lambda waiting: waiting.deadline)
 
-    def settle(self, waiting: Waiting, missing: set[str]) -> None:
-        """A correction went out: it goes on waiting for what is still missing."""
+    def settle(self, waiting: Waiting, draft: Draft, missing: set[Missing]) -> None:
+        """A correction went out: the event goes on waiting for what is still missing."""
         waiting.sequence += 1
-        for item_id in waiting.missing - missing:
-            self._unlink(item_id, waiting)
+        waiting.draft = draft
+        for each in waiting.missing - missing:
+            self._unlink(each, waiting)
         waiting.missing = waiting.missing & missing
         if not waiting.missing:
             self._waiting.pop(id(waiting), None)
@@ -82,12 +83,12 @@ class PendingEvents:
 
     def _drop(self, waiting: Waiting) -> None:
         self._waiting.pop(id(waiting), None)
-        for item_id in waiting.missing:
-            self._unlink(item_id, waiting)
+        for each in waiting.missing:
+            self._unlink(each, waiting)
 
-    def _unlink(self, item_id: str, waiting: Waiting) -> None:
-        events = self._by_item.get(item_id)
+    def _unlink(self, each: Missing, waiting: Waiting) -> None:
+        events = self._by_missing.get(each)
         if events is not None:
             events.pop(id(waiting), None)
             if not events:
-                del self._by_item[item_id]
+                del self._by_missing[each]

@@ -39,7 +39,11 @@ class TransactionalSink:
         self._dead_letter_bytes = dead_letter_bytes
         self._beat = beat
         # All of a transaction goes out at its commit, so that lingering would only add to the latency.
-        overrides = {"linger.ms": 0, "message.max.bytes": max(1_000_000, dead_letter_bytes)}
+        overrides = {
+            "linger.ms": 0,
+            "retry.backoff.ms": 2,
+            "message.max.bytes": max(1_000_000, dead_letter_bytes),
+        }
         self._producer: Producer = producer(settings.kafka, transactional_id, overrides)
 
     def open(self) -> None:

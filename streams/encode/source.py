@@ -17,6 +17,7 @@ PLACING_SECONDS = 40.0
 _CALL_SECONDS = 15.0
 _IDLE_SECONDS = 0.1
 _LAG_SECONDS = 2.0
+_SEEK_SECONDS = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -92,9 +93,22 @@ class RawSource:
         try:
             for placed in self._place(partitions):
                 self.positions[placed.topic, placed.partition] = placed.offset
-                self._consumer.seek(placed)
+                self._seek(placed)
         except KafkaException as error:
             raise EngineError(f"cannot go back to the committed offsets: {error}") from error
+
+    def _seek(self, place: TopicPartition) -> None:
+        """A partition that has just come is not ready to seek for a moment."""
+        deadline = time.monotonic() + _CALL_SECONDS
+        while True:
+            try:
+                self._consumer.seek(place)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
+                    raise
+                time.sleep(_SEEK_SECONDS)
+            else:
+                return
 
     def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Errors cannot leave a callback of the client: `read` raises them."""

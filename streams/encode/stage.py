@@ -13,10 +13,10 @@ from encoders.base import MODALITIES, Encoded
 from state.events import Row
 from state.items import EncodedItem
 from streams.dead_letters import DeadLetter, set_aside
-from streams.encode.drafts import Draft, Plan, amend, compose, draft_event, plan_event
+from streams.encode.drafts import Draft, Missing, Plan, amend, compose, draft_event, plan_event, with_late
 from streams.encode.item_view import ItemView, KnownItem, Overlay, known
 from streams.encode.items import ItemPlan, encode_item, plan_item, withdraw
-from streams.encode.media import MediaEncoder, Wanted
+from streams.encode.media import EncodedMedia, MediaEncoder, Wanted
 from streams.encode.packs import MAX_PACK_BYTES, cut_packs, encode_pack
 from streams.encode.parsing import NewItem, Withdrawal, parse_interaction, parse_item
 from streams.encode.pending import PendingEvents, Waiting
@@ -48,12 +48,38 @@ class Outcome:
     fetched: int = 0
     """How many different media had to be fetched."""
     fresh: list[KnownItem] = field(default_factory=list)
-    remembered: list[tuple[Draft, set[str]]] = field(default_factory=list)
-    amended: list[tuple[Waiting, set[str]]] = field(default_factory=list)
+    remembered: list[tuple[Draft, set[Missing]]] = field(default_factory=list)
+    amended: list[tuple[Waiting, Draft, set[Missing]]] = field(default_factory=list)
+    late: set[Wanted] = field(default_factory=set)
+    """Media of the remembered events that may still come."""
     events: Counter[str] = field(default_factory=Counter)
     masked: Counter[tuple[str, str]] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
     clamped: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class News:
+    """What came from elsewhere since the last batch, and events may wait for."""
+
+    items: frozenset[str] = frozenset()
+    media: Mapping[Wanted, Encoded] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.items or self.media)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the steps of one batch share. `rows` by partition."""
+
+    media: EncodedMedia
+    items: Overlay
+    outcome: Outcome
+    rows: dict[int, list[Row]] = field(default_factory=dict)
+
+
+NO_NEWS = News()
 
 
 class EncodeStage:
@@ -70,10 +96,10 @@ class EncodeStage:
         self,
         records: Sequence[RawRecord],
         firsts: Mapping[int, int],
-        arrived: Iterable[str] = (),
+        news: News = NO_NEWS,
         max_fetched: int = 1_000_000,
     ) -> Outcome:
-        """Encode the records, in order, and correct the events that waited for items that `arrived`.
+        """Encode the records, in order, and correct the events that waited for the news.
 
         `firsts` says per partition of `interactions` where the last pack ended. Takes so many of the
         records, one at least, that no more than `max_fetched` media are fetched. Changes nothing here:
@@ -81,18 +107,17 @@ class EncodeStage:
         """
         outcome = Outcome()
         steps = self._plan(records, max_fetched, outcome)
-        encoded = self._media.encode(_media_of(steps))
-        outcome.cache.update("hit" if each.cached else "miss" for each in encoded.values())
-        items = Overlay(self.view)
+        media = self._media.encode(_media_of(steps))
+        outcome.cache.update("hit" if each.cached else "miss" for each in media.encoded.values())
+        batch = _Batch(media, Overlay(self.view), outcome)
         for record, step in steps:
             if not isinstance(step, Plan):
-                self._guard(outcome, record, partial(self._item, step, encoded, items, outcome))
-        rows: dict[int, list[Row]] = {}
+                self._guard(outcome, record, partial(self._item, step, batch))
         for record, step in steps:
             if isinstance(step, Plan):
-                self._guard(outcome, record, partial(self._event, step, encoded, items, rows, outcome))
-        self._pack(records[: outcome.taken], firsts, rows, outcome)
-        self._amend({*arrived, *(item.item_id for item in outcome.fresh)}, items, outcome)
+                self._guard(outcome, record, partial(self._event, step, batch))
+        self._pack(records[: outcome.taken], firsts, batch)
+        self._amend(news, batch)
         return outcome
 
     def settle(self, outcome: Outcome) -> None:
@@ -101,8 +126,8 @@ class EncodeStage:
             self.view.apply(item)
         for draft, missing in outcome.remembered:
             self.pending.remember(draft, missing)
-        for waiting, missing in outcome.amended:
-            self.pending.settle(waiting, missing)
+        for waiting, draft, missing in outcome.amended:
+            self.pending.settle(waiting, draft, missing)
         _count(outcome)
 
     def _plan(
@@ -128,60 +153,51 @@ class EncodeStage:
         parsed = parse_item(record)
         return plan_item(parsed) if isinstance(parsed, NewItem) else parsed
 
-    def _item(
-        self, step: ItemPlan | Withdrawal, encoded: Mapping[Wanted, Encoded], items: Overlay, outcome: Outcome
-    ) -> None:
+    def _item(self, step: ItemPlan | Withdrawal, batch: _Batch) -> None:
+        outcome = batch.outcome
         if isinstance(step, Withdrawal):
             item = withdraw(step)
             values: list[bytes | None] = [_encoder.encode(item), None]
         else:
-            item = encode_item(step, encoded, items, self._media.version)
+            item = encode_item(step, batch.media, batch.items, self._media.version)
             values = [_encode_item(item)]
             _count_masked(item.masked, outcome)
         outcome.events["withdrawn" if item.withdrawn else "item"] += 1
         outcome.items.extend((item.item_id.encode(), value) for value in values)
         lean = known(item)
-        items.add(lean)
+        batch.items.add(lean)
         outcome.fresh.append(lean)
 
-    def _event(
-        self,
-        plan: Plan,
-        encoded: Mapping[Wanted, Encoded],
-        items: Overlay,
-        rows: dict[int, list[Row]],
-        outcome: Outcome,
-    ) -> None:
-        draft = draft_event(plan, encoded)
-        row, missing = compose(draft, items)
-        rows.setdefault(draft.partition, []).append(row)
+    def _event(self, plan: Plan, batch: _Batch) -> None:
+        outcome = batch.outcome
+        draft = draft_event(plan, batch.media)
+        row, missing = compose(draft, batch.items)
+        batch.rows.setdefault(draft.partition, []).append(row)
         if missing:
             outcome.remembered.append((draft, missing))
+            outcome.late |= draft.late
         outcome.clamped += plan.event.clamped
         outcome.events["encoded" if row.vectors else "empty"] += 1
         _count_masked(row.masked, outcome)
 
-    def _pack(
-        self,
-        records: Iterable[RawRecord],
-        firsts: Mapping[int, int],
-        rows: Mapping[int, list[Row]],
-        outcome: Outcome,
-    ) -> None:
+    def _pack(self, records: Iterable[RawRecord], firsts: Mapping[int, int], batch: _Batch) -> None:
         ends = {r.partition: r.offset + 1 for r in records if r.topic == self._interactions}
         for partition, end in ends.items():
-            for pack in cut_packs(firsts[partition], end, rows.get(partition, [])):
-                outcome.packs.extend((partition, value) for value in encode_pack(pack))
+            for pack in cut_packs(firsts[partition], end, batch.rows.get(partition, [])):
+                batch.outcome.packs.extend((partition, value) for value in encode_pack(pack))
 
-    def _amend(self, arrived: set[str], items: Overlay, outcome: Outcome) -> None:
+    def _amend(self, news: News, batch: _Batch) -> None:
+        outcome = batch.outcome
         corrections: dict[int, list[Row]] = {}
-        for waiting in self.pending.find(arrived):
-            row, missing = compose(waiting.draft, items)
+        fresh = (item.item_id for item in outcome.fresh)
+        for waiting in self.pending.find((*fresh, *news.items, *news.media)):
+            draft = with_late(waiting.draft, news.media) if news.media else waiting.draft
+            row, missing = compose(draft, batch.items)
             if missing >= waiting.missing:
                 continue
             corrected = amend(row, waiting.sequence + 1)
-            corrections.setdefault(waiting.draft.partition, []).append(corrected)
-            outcome.amended.append((waiting, missing))
+            corrections.setdefault(draft.partition, []).append(corrected)
+            outcome.amended.append((waiting, draft, missing))
             outcome.events["amended"] += 1
         for partition, rows in corrections.items():
             for pack in cut_packs(-1, -1, rows):

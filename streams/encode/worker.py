@@ -1,6 +1,5 @@
-"""The encode worker: reads raw records, runs the stage on them, commits what it gives."""
+"""The encode worker: what it opens, in which order, and how it ends."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,26 +10,19 @@ from encoders.errors import EncodersError
 from streams.encode.instance import Instance
 from streams.encode.item_tail import ItemTail
 from streams.encode.item_view import ItemView
+from streams.encode.late_media import LateMedia
+from streams.encode.loop import EncodeLoop
 from streams.encode.media import MediaEncoder
-from streams.encode.sink import TransactionAborted, TransactionalSink
-from streams.encode.source import Place, RawSource
-from streams.encode.stage import STAGE, EncodeStage, Outcome
+from streams.encode.sink import TransactionalSink
+from streams.encode.source import RawSource
+from streams.encode.stage import STAGE, EncodeStage
 from streams.errors import EngineError, TopicError
-from streams.kafka import admin_client
-from streams.metrics import BATCH_SIZE, COMMIT_TIME, STAGE_SECONDS
-from streams.raw import RawRecord
+from streams.kafka import KafkaException, admin_client
 from streams.settings import Settings
 from streams.topics import partition_counts, topic_values
 from streams.watchdog import Watchdog
 
 CATCH_UP_SECONDS = 1_800.0
-MAX_ABORTS = 100
-"""So many aborted transactions in a row end the worker: waiting does not mend what is wrong."""
-BATCH_SECONDS = 5.0
-"""What the media of one batch may cost; fewer are taken at once where they take longer."""
-FIRST_FETCHES = 4
-
-_log = logging.getLogger(__name__)
 
 MediaFactory = Callable[[Settings, Path, ExitStack], MediaEncoder]
 """Makes what fetches and encodes media, with its files in a folder; the stack closes it."""
@@ -62,20 +54,23 @@ class EncodeWorker:
         """
         with ExitStack() as stack:
             try:
-                loop = self._open(stack)
+                loop, late = self._open(stack)
                 if self._catch_up(stop):
                     loop.source.open()
                     self._running = True
                     while not stop.is_set():
                         self._watchdog.beat()
                         self._tail.check()
-                        loop.step()
+                        late.check()
+                        loop.step(self._watchdog.beat)
             except EncodersError as error:
                 raise EngineError(f"encoding failed: {error}") from error
+            except KafkaException as error:
+                raise EngineError(f"Kafka: {error.args[0].str()}") from error
             finally:
                 self._running = False
 
-    def _open(self, stack: ExitStack) -> "EncodeLoop":
+    def _open(self, stack: ExitStack) -> tuple[EncodeLoop, LateMedia]:
         settings = self._settings
         limit = check_topics(settings)
         instance = stack.enter_context(Instance(Path(settings.app.data)))
@@ -90,7 +85,12 @@ class EncodeWorker:
         sink.open()
         source = RawSource(settings)
         stack.callback(source.close)
-        return EncodeLoop(settings, source, sink, EncodeStage(settings, media, self._view))
+        late = LateMedia(media, settings.fetch.timeout_seconds)
+        late.start()
+        stack.callback(late.stop)
+        loop = EncodeLoop(settings, source, sink, EncodeStage(settings, media, self._view), late)
+        stack.callback(loop.close)
+        return loop, late
 
     def _catch_up(self, stop: threading.Event) -> bool:
         deadline = time.monotonic() + CATCH_UP_SECONDS
@@ -102,92 +102,6 @@ class EncodeWorker:
             if time.monotonic() > deadline:
                 raise EngineError(f"{self._settings.topics.items_encoded} could not be read to its end")
         return False
-
-
-class EncodeLoop:
-    """One step of the worker: read, encode, commit."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        source: RawSource,
-        sink: TransactionalSink,
-        stage: EncodeStage,
-    ) -> None:
-        self.source = source
-        self._sink = sink
-        self._stage = stage
-        self._limit = settings.encode.batch_records
-        self._interactions = settings.topics.interactions
-        self._backlog: list[RawRecord] = []
-        self._arrived: set[str] = set()
-        self._aborts = 0
-        self._fetches = FIRST_FETCHES
-
-    def step(self) -> None:
-        """One batch, or a short wait for one. Raises EngineError."""
-        # A backlog is worked off first; asking for one record more keeps us in the group meanwhile.
-        limit = 1 if self._backlog else self._limit
-        fresh = self.source.read(limit, wait=not self._backlog)
-        records = self.source.owned(self._backlog) + fresh
-        self._stage.pending.forget_partitions(self.source.revoked)
-        self.source.revoked.clear()
-        self._arrived |= self._stage.pending.waits_for(self._stage.view.take_arrived())
-        self._backlog = []
-        if records or self._arrived:
-            self._batch(records)
-
-    def _batch(self, records: list[RawRecord]) -> None:
-        started = time.monotonic()
-        outcome = self._stage.process(records, self.source.firsts(), self._arrived, self._fetches)
-        encoded = time.monotonic()
-        ends = self._ends(records[: outcome.taken], outcome)
-        try:
-            self._sink.commit(outcome, self.source.offsets(ends), self.source.metadata())
-        except TransactionAborted as error:
-            self._aborted(error)
-            return
-        self._aborts = 0
-        self._stage.settle(outcome)
-        self.source.advance(ends)
-        self._backlog = records[outcome.taken :]
-        self._arrived.clear()
-        self._measure(outcome, encoded - started, time.monotonic() - encoded)
-
-    def _ends(self, records: list[RawRecord], outcome: Outcome) -> dict[Place, int]:
-        """Next offsets after the batch. Partitions that get corrections alone keep theirs, yet it is sent
-
-        too: the coordinator then refuses the transaction of a worker that does not own them any more.
-        """
-        corrected = {(self._interactions, waiting.draft.partition) for waiting, _ in outcome.amended}
-        ends = {place: self.source.positions[place] for place in corrected}
-        ends.update({(record.topic, record.partition): record.offset + 1 for record in records})
-        return ends
-
-    def _aborted(self, error: TransactionAborted) -> None:
-        self._aborts += 1
-        if self._aborts >= MAX_ABORTS:
-            raise EngineError(f"{self._aborts} transactions in a row were aborted: {error}") from error
-        self.source.rewind()
-
-    def _measure(self, outcome: Outcome, encoding: float, committing: float) -> None:
-        if outcome.fetched:
-            # At most twice as many as the last time: one cheap batch does not promise that the next is.
-            affordable = int(outcome.fetched * BATCH_SECONDS / max(encoding, 0.001))
-            self._fetches = max(1, min(affordable, 2 * self._fetches, self._limit))
-        BATCH_SIZE.labels(STAGE).observe(outcome.taken)
-        STAGE_SECONDS.labels(STAGE).observe(encoding)
-        STAGE_SECONDS.labels("encode-commit").observe(committing)
-        COMMIT_TIME.labels(STAGE).set_to_current_time()
-        _log.debug(
-            "%d records, %d packs, %d items, %d dead letters: %.1f ms, commit %.1f ms",
-            outcome.taken,
-            len(outcome.packs),
-            len(outcome.items),
-            len(outcome.dead_letters),
-            encoding * 1000,
-            committing * 1000,
-        )
 
 
 def _configured_media(settings: Settings, folder: Path, stack: ExitStack) -> MediaEncoder:

@@ -1,0 +1,175 @@
+"""One batch after the other: read, encode beside, commit, and go back where that fails."""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from encoders.base import Encoded
+from streams.encode.late_media import LateMedia
+from streams.encode.media import Wanted
+from streams.encode.sink import TransactionAborted, TransactionalSink
+from streams.encode.source import Place, RawSource
+from streams.encode.stage import NO_NEWS, STAGE, EncodeStage, News, Outcome
+from streams.errors import EngineError
+from streams.metrics import BATCH_SIZE, COMMIT_TIME, STAGE_SECONDS
+from streams.raw import RawRecord
+from streams.settings import Settings
+
+MAX_ABORTS = 100
+"""So many aborted transactions in a row end the worker: waiting does not mend what is wrong."""
+ABORT_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds after the first, second and further aborts in a row; the last one holds for all that follow."""
+BATCH_SECONDS = 5.0
+"""What the media of one batch may cost; fewer are taken at once where they take longer."""
+FIRST_FETCHES = 4
+KEEP_SECONDS = 2.0
+STALLED_SECONDS = 60.0
+"""Beyond what the media of a batch may take at worst: the watchdog is not told of any progress then."""
+
+_log = logging.getLogger(__name__)
+
+
+class EncodeLoop:
+    """One step of the worker: read, encode, commit.
+
+    Encoding runs in a thread beside, so that this one keeps its place in the group however long it takes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: RawSource,
+        sink: TransactionalSink,
+        stage: EncodeStage,
+        late: LateMedia,
+    ) -> None:
+        self.source = source
+        self._sink = sink
+        self._stage = stage
+        self._late = late
+        self._limit = settings.encode.batch_records
+        self._interactions = settings.topics.interactions
+        self._backlog: list[RawRecord] = []
+        self._arrived: set[str] = set()
+        self._came: dict[Wanted, Encoded] = {}
+        self._aborts = 0
+        self._fetches = FIRST_FETCHES
+        self._max_fetches = settings.encoders.batch_items
+        self._medium_seconds = settings.encoders.decode_timeout_seconds
+        self._thread = ThreadPoolExecutor(1, "encode-stage")
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def step(self, beat: Callable[[], None]) -> None:
+        """One batch, or a short wait for one. Raises EngineError, and EncodersError from the encoders."""
+        generation = self.source.generation
+        # A backlog is worked off first; asking for one record more keeps us in the group meanwhile.
+        fresh = self.source.read(1 if self._backlog else self._limit, wait=not self._backlog)
+        records, self._backlog = self._backlog + fresh, []
+        self._stage.pending.forget_partitions(self.source.revoked)
+        self.source.revoked.clear()
+        if self.source.generation != generation:
+            self._read_again(records)
+            return
+        news = self._news()
+        if records or news:
+            self._batch(records, news, beat)
+
+    def _news(self) -> News:
+        """What some event waits for. It is offered again until a batch with it is committed."""
+        waits_for = self._stage.pending.waits_for
+        self._arrived.update(filter(waits_for, self._stage.view.take_arrived()))
+        self._came.update((each, encoded) for each, encoded in self._late.take().items() if waits_for(each))
+        return News(frozenset(self._arrived), dict(self._came)) if self._arrived or self._came else NO_NEWS
+
+    def _batch(self, records: list[RawRecord], news: News, beat: Callable[[], None]) -> None:
+        started = time.monotonic()
+        generation = self.source.generation
+        outcome = self._encode(records, news, beat)
+        encoded = time.monotonic()
+        if self.source.generation != generation:
+            self._read_again(records)
+            return
+        ends = self._ends(records[: outcome.taken], outcome)
+        if not ends:
+            self._settled(outcome, news)
+            return
+        try:
+            self._sink.commit(outcome, self.source.offsets(ends), self.source.metadata())
+        except TransactionAborted as error:
+            self._aborted(error)
+            return
+        self._aborts = 0
+        self.source.advance(ends)
+        self._settled(outcome, news)
+        self._backlog = records[outcome.taken :] + self._backlog
+        self._measure(outcome, encoded - started, time.monotonic() - encoded)
+
+    def _settled(self, outcome: Outcome, news: News) -> None:
+        self._stage.settle(outcome)
+        self._late.request(outcome.late)
+        self._arrived -= news.items
+        self._came.clear()
+
+    def _read_again(self, records: list[RawRecord]) -> None:
+        """Partitions came or went while these records were in hand: one that went and came back is read
+
+        from its committed offset, which would bring them twice.
+        """
+        if records or self._backlog:
+            self._backlog = []
+            self.source.rewind()
+
+    def _encode(self, records: list[RawRecord], news: News, beat: Callable[[], None]) -> Outcome:
+        """The outcome of a batch. While it takes long, further records are read into the backlog, slowly."""
+        work = self._thread.submit(self._stage.process, records, self.source.firsts(), news, self._fetches)
+        deadline = time.monotonic() + STALLED_SECONDS + self._fetches * self._medium_seconds
+        while True:
+            try:
+                return work.result(KEEP_SECONDS)
+            except TimeoutError:
+                if work.done():
+                    raise
+            if time.monotonic() < deadline:
+                beat()
+            self._backlog += self.source.read(1, wait=False)
+
+    def _ends(self, records: list[RawRecord], outcome: Outcome) -> dict[Place, int]:
+        """Next offsets after the batch.
+
+        Partitions that get corrections alone keep theirs, yet it is sent too: the coordinator then refuses
+        the transaction of a worker that does not own them any more.
+        """
+        corrected = {(self._interactions, draft.partition) for _, draft, _ in outcome.amended}
+        ends = {place: self.source.positions[place] for place in corrected}
+        ends.update({(record.topic, record.partition): record.offset + 1 for record in records})
+        return ends
+
+    def _aborted(self, error: TransactionAborted) -> None:
+        self._aborts += 1
+        if self._aborts >= MAX_ABORTS:
+            raise EngineError(f"{self._aborts} transactions in a row were aborted: {error}") from error
+        time.sleep(ABORT_PAUSES[min(self._aborts, len(ABORT_PAUSES)) - 1])
+        self._backlog = []
+        self.source.rewind()
+
+    def _measure(self, outcome: Outcome, encoding: float, committing: float) -> None:
+        if outcome.fetched:
+            # At most twice as many as the last time: one cheap batch does not promise that the next is.
+            affordable = int(outcome.fetched * BATCH_SECONDS / max(encoding, 0.001))
+            self._fetches = max(1, min(affordable, 2 * self._fetches, self._max_fetches))
+        BATCH_SIZE.labels(STAGE).observe(outcome.taken)
+        STAGE_SECONDS.labels(STAGE).observe(encoding)
+        STAGE_SECONDS.labels("encode-commit").observe(committing)
+        COMMIT_TIME.labels(STAGE).set_to_current_time()
+        _log.debug(
+            "%d records, %d packs, %d items, %d dead letters: %.1f ms, commit %.1f ms",
+            outcome.taken,
+            len(outcome.packs),
+            len(outcome.items),
+            len(outcome.dead_letters),
+            encoding * 1000,
+            committing * 1000,
+        )
