@@ -10,16 +10,17 @@ class: they keep words that the catalogue lacks where the text encoder has them,
 dozen items from fitting itself alone.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.alignment import Alignment, ModalityMap, digest, mean_class_vectors, unit
-from encoders.base import SHARED_DIM, Float32, Modality
+from encoders.base import SHARED_DIM, Float32, Medium, Modality
 from encoders.errors import ArtifactError
-from encoders.native import NativeVector, join
+from encoders.native import NativeMedium, NativeVector, join
 
 RIDGE = 2.0
 NAME_WEIGHT = 0.4
@@ -30,7 +31,10 @@ MOST_ITEMS = 10_000
 """A larger catalogue is fitted on a fixed random sample of it."""
 FEWEST_ITEMS = 8
 FEWEST_SOUNDS = 16
-"""With fewer sounds the built-in map stays for them, on its own columns, which the others then leave alone."""
+"""With fewer sounds the built-in map stays for them, on its own columns, which the rest then leave alone."""
+
+ITEMS_AT_ONCE = 64
+"""Items whose media are handed to the bank in one call."""
 
 FitItem = Mapping[Modality, Sequence[NativeVector]]
 """One item's native vectors by modality, any number of each."""
@@ -47,6 +51,37 @@ class View(NamedTuple):
     centre: Float32
     bridge_centre: Float32 | None = None
     """Mean class vector, float32 [t], of a view whose rows end in a class vector."""
+
+
+class Bank(Protocol):
+    """What is needed of `encoders.bank.EncoderBank`."""
+
+    def natives(self, media: Sequence[Medium]) -> list[NativeMedium | None]: ...
+
+    def builtin_alignment(self) -> Alignment: ...
+
+
+def fit_from_media(bank: Bank, items: Iterable[Sequence[Medium]]) -> Alignment:
+    """The alignment of a catalogue from its items' media; media that cannot be used are left out.
+
+    The bank's vector cache keeps what is encoded here, so that serving the same media needs no encoding. Raises
+    as `fit`.
+    """
+    remaining = iter(items)
+    fitted: list[FitItem] = []
+    while part := list(islice(remaining, ITEMS_AT_ONCE)):
+        natives = iter(bank.natives([medium for media in part for medium in media]))
+        fitted.extend(_merged(list(islice(natives, len(media)))) for media in part)
+    return fit(fitted, bank.builtin_alignment())
+
+
+def _merged(media: Sequence[NativeMedium | None]) -> FitItem:
+    vectors: dict[Modality, list[NativeVector]] = {}
+    for medium in media:
+        if medium is not None:
+            for modality, vector in medium.vectors.items():
+                vectors.setdefault(modality, []).append(vector)
+    return vectors
 
 
 def fit(items: Sequence[FitItem], builtin: Alignment) -> Alignment:

@@ -118,15 +118,19 @@ class EncoderBank:
             each = [found[key] for key in keys]
             return [one if isinstance(one, NativeMedium) else None for one in each]
 
-    def _configured_alignment(self) -> Alignment:
+    def builtin_alignment(self) -> Alignment:
+        """The alignment of these encoders that needs no fitting; made anew at each call, in about a second."""
         natives = self._natives
-        if self._settings.alignment:
-            alignment = load_alignment(Path(self._settings.alignment))
-            alignment.check(natives.versions)
-            return alignment
         return builtin_alignment(
             natives.text, natives.image.class_weights(), natives.audio.class_weights(), natives.versions
         )
+
+    def _configured_alignment(self) -> Alignment:
+        if not self._settings.alignment:
+            return self.builtin_alignment()
+        alignment = load_alignment(Path(self._settings.alignment))
+        alignment.check(self.encoders)
+        return alignment
 
     def _encode_missing(self, missing: Mapping[bytes, Medium]) -> dict[bytes, Encoded]:
         cached = self._cached(missing)
