@@ -14,8 +14,10 @@ _ITEMS_SHOWN = 5
 def live_table(viewers: Sequence[Viewer], sight: Sight, shelf: Shelf, title: str) -> Table:
     """The first viewers: hidden tastes, top topics of the interest, and the slate with matches in green."""
     table = Table(title=title, expand=True)
-    for name in ("viewer", "events", "hidden tastes", "interest: topics", "slate"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    table.add_column("viewer", no_wrap=True, min_width=9)
+    table.add_column("events", no_wrap=True, justify="right", min_width=6)
+    for name, ratio in (("hidden tastes", 3), ("interest: topics", 4), ("slate", 7)):
+        table.add_column(name, no_wrap=True, ratio=ratio)
     with sight.lock:
         for viewer in viewers[:ROWS]:
             interest = sight.interests.get(viewer.name)

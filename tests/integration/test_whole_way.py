@@ -86,7 +86,7 @@ def test_media_become_interests_and_slates_and_odd_input_stops_nothing(
         event("bob", 2, media=[{"uri": (media / "missing.png").as_uri()}], item_id="cat"),
         event("bob", 3, media=[{"uri": truncated_jpeg(media / "cut.jpg").as_uri()}]),
         event("bob", 4, media=[{"uri": (media / "empty.wav").as_uri()}]),
-        event("bob", 5, media=[{"uri": "file:///etc/hostname"}]),
+        event("bob", 5, media=[{"uri": "file:///etc/hostname", "modality": "image"}]),
         event("cid", 1, item_id="not-there-yet"),
         ("bob", b"{this is not json"),
         event("bob", 6, "levitate", item_id="cat"),
@@ -118,7 +118,7 @@ def test_media_become_interests_and_slates_and_odd_input_stops_nothing(
     assert rows["bob-2"].masked[IMAGE] == "missing" and TEXT in rows["bob-2"].vectors
     assert rows["bob-3"].masked == {IMAGE: "broken"} and not rows["bob-3"].vectors
     assert rows["bob-4"].masked == {AUDIO: "empty"}
-    assert list(rows["bob-5"].masked.values()) == ["refused"]
+    assert rows["bob-5"].masked == {IMAGE: "refused"}
 
     encoded = {
         message.key().decode(): message.value() and msgspec.msgpack.decode(message.value(), type=EncodedItem)
