@@ -51,7 +51,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            # Click's own: a reader that left early, as `head` does, is no error to speak of.
             raise
         except Exception as error:
             if ctx.params["debug"]:

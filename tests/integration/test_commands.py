@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -214,6 +215,14 @@ def slate(user: str, version: int) -> dict[str, object]:
     }
 
 
+def read_terminal(number: int) -> bytes:
+    """What a terminal shows next; nothing once its last process has ended."""
+    try:
+        return os.read(number, 65_536)
+    except OSError:
+        return b""
+
+
 class TestWatch:
     def test_lines_of_what_is_there(self, settings: Settings) -> None:
         produce_json(settings, settings.topics.items, [("a", {"item_id": "a", "title": "Tabby"})])
@@ -270,6 +279,55 @@ class TestWatch:
             assert process.wait(SECONDS) == 0
             assert process.stdout.read().startswith(b"1 users")
             assert process.stderr.read() == b""
+
+    def test_a_table_on_a_terminal(self, settings: Settings) -> None:
+        produce_json(settings, settings.topics.items, [("a", {"item_id": "a", "title": "Tabby"})])
+        produce_json(settings, settings.topics.recommendations, [("u", slate("u", 1))])
+        ours, theirs = pty.openpty()
+        size = {"COLUMNS": "160", "LINES": "40", "TERM": "xterm"}
+        limits = ["--from-beginning", "--count", "1", "--seconds", str(SECONDS)]
+        with subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "watch", *limits],
+            cwd=ROOT,
+            env={**os.environ, **environment(settings), **size},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            shown = b"".join(iter(lambda: read_terminal(ours), b"")).decode()
+            assert process.wait(SECONDS) == 0
+        os.close(ours)
+        assert "recommended" in shown
+        assert "Tabby" in shown
+        assert "freshness not measured" in shown
+
+    def test_a_reader_that_leaves_early_is_no_error(self, settings: Settings) -> None:
+        produce_json(
+            settings, settings.topics.interests, [(f"u{n}", interest(f"u{n}", 1)) for n in range(50)]
+        )
+        with subprocess.Popen(
+            [
+                sys.executable,
+                "-u",
+                "-m",
+                "streams.cli",
+                "watch",
+                "--from-beginning",
+                "--seconds",
+                str(SECONDS),
+            ],
+            cwd=ROOT,
+            env={**os.environ, **environment(settings)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            assert b"Traceback" not in process.stderr.read()
+            assert process.wait(SECONDS) == 1
 
     def test_a_broker_that_does_not_answer_is_one_line(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch
