@@ -1,0 +1,225 @@
+"""What the engine's failure tests feed, what must come of it, and the workers that they maltreat."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from random import Random
+
+import msgspec
+
+from state.rocks import RocksStore
+from streams.engine.faults import VARIABLE
+from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Place
+from streams.kafka import producer
+from streams.settings import Settings
+from streams.topics import user_state_changelog
+from tests.counting import KIND_USER, Event, correction, fold, pack
+from tests.engine_worker import NAME
+from tests.integration.conftest import read_all
+
+USERS = 20
+ROOT = Path(__file__).parents[1]
+
+
+class Feed:
+    """Writes packs as the encode worker does: in transactions, now and then one that is aborted."""
+
+    def __init__(self, settings: Settings, seed: int = 1) -> None:
+        self._topic = settings.topics.interactions_encoded
+        self._partitions = settings.topics.partitions
+        self._random = Random(seed)
+        self._next = [0] * self._partitions
+        self._producer = producer(settings.kafka, f"{settings.app.name}-feed")
+        self._producer.init_transactions(30)
+        self.states: dict[bytes, bytes] = {}
+        self.outputs: dict[bytes, list[bytes]] = defaultdict(list)
+        self.events = 0
+
+    def send(self, packs: int) -> None:
+        """So many packs, over all partitions, in transactions of a few."""
+        while packs > 0:
+            several = min(packs, self._random.randint(1, 8))
+            packs -= several
+            if self._random.random() < 0.1:
+                self._transact([(0, pack(self._next[0], ["lost"]))], commit=False)
+            self._transact([self._pack() for _ in range(several)], commit=True)
+
+    def keep_sending(self, stop: threading.Event, packs_per_second: float) -> None:
+        """Until `stop`, at an even pace."""
+        began, sent = time.monotonic(), 0
+        while not stop.wait(max(0.0, began + sent / packs_per_second - time.monotonic())):
+            self.send(4)
+            sent += 4
+
+    @contextmanager
+    def sending(self, packs_per_second: float) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self.keep_sending, args=(stop, packs_per_second))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(60)
+        assert not thread.is_alive()
+
+    def _pack(self) -> tuple[int, bytes]:
+        partition = self._random.randrange(self._partitions)
+        users = [f"{partition}-{self._random.randrange(USERS)}" for _ in range(self._random.randint(0, 3))]
+        if users and self._random.random() < 0.1:
+            for user in users:
+                self._apply(Event(user, -1))
+            return partition, correction(*users)
+        first = self._next[partition]
+        for index, user in enumerate(users):
+            self._apply(Event(user, first + index))
+        # One more raw offset is covered than rows are there: a dead letter, or a marker.
+        self._next[partition] = first + len(users) + 1
+        return partition, pack(first, users, end=self._next[partition])
+
+    def _apply(self, event: Event) -> None:
+        user = event.user.encode()
+        self.states[user] = fold(self.states.get(user), event)
+        self.outputs[user].append(self.states[user])
+        self.events += 1
+
+    def _transact(self, packs: list[tuple[int, bytes]], commit: bool) -> None:
+        self._producer.begin_transaction()
+        for partition, value in packs:
+            self._producer.produce(self._topic, value, partition=partition)
+        if commit:
+            self._producer.commit_transaction(30)
+        else:
+            self._producer.flush(30)
+            self._producer.abort_transaction(30)
+
+
+class EngineProcess:
+    """One worker in a process of its own."""
+
+    def __init__(self, settings: Settings, host: str, fault: str = "") -> None:
+        folder = Path(settings.app.data)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "settings.json"
+        path.write_bytes(msgspec.json.encode(settings))
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self.said: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.engine_worker", host, str(path)],
+            cwd=ROOT,
+            env={**os.environ, VARIABLE: fault},
+            stdout=subprocess.PIPE,
+            stderr=(folder / f"log-{time.monotonic_ns()}").open("wb"),
+            text=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def wait_ready(self, seconds: float = 60.0) -> set[int]:
+        """Partitions that it owns, once they are open."""
+        return self.wait_owning(bool, seconds)
+
+    def wait_owning(self, enough: Callable[[set[int]], object], seconds: float = 60.0) -> set[int]:
+        give_up = time.monotonic() + seconds
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, give_up - time.monotonic()))
+            except Empty:
+                raise AssertionError(f"not ready within {seconds:.0f} s; it said {self.said}") from None
+            self.said.append(line)
+            assert line, f"it ended with {self._process.wait(10)}"
+            owned = {int(number) for number in line.split()[1:]}
+            if enough(owned):
+                return owned
+
+    def wait_killed(self, seconds: float = 60.0) -> None:
+        assert self._process.wait(seconds) == -signal.SIGKILL
+
+    def wait_stopped(self, seconds: float = 60.0) -> None:
+        """Until it is stopped by SIGSTOP."""
+        give_up = time.monotonic() + seconds
+        status = Path(f"/proc/{self._process.pid}/stat")
+        while status.read_text().rpartition(")")[2].split()[0] not in ("T", "t"):
+            assert time.monotonic() < give_up, "it was never stopped"
+            time.sleep(0.02)
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self, seconds: float = 60.0) -> None:
+        """SIGTERM; it must drain and end with 0."""
+        self._process.terminate()
+        assert self._process.wait(seconds) == 0
+
+    def kill(self) -> None:
+        if self.alive():
+            self._process.kill()
+            self._process.wait(30)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.strip())
+        self._lines.put("")
+
+
+def wait_for_end(settings: Settings, feed: Feed, seconds: float = 60.0) -> None:
+    """Until there are as many outputs as events, or time is over: what they say is for `check` to judge."""
+    give_up = time.monotonic() + seconds
+    while len(read_all(settings, settings.topics.interests)) < feed.events:
+        if time.monotonic() > give_up:
+            return
+        time.sleep(0.2)
+
+
+def check(settings: Settings, feed: Feed) -> None:
+    """Outputs and changelog are those of the reference fold: nothing lost, nothing twice, nothing aborted."""
+    outputs: dict[bytes, list[bytes]] = defaultdict(list)
+    for message in read_all(settings, settings.topics.interests):
+        outputs[message.key() or b""].append(message.value() or b"")
+    assert {key: len(values) for key, values in outputs.items()} == {
+        key: len(values) for key, values in feed.outputs.items()
+    }
+    assert outputs == feed.outputs
+    assert states(changelog(settings)) == feed.states
+
+
+def changelog(settings: Settings) -> dict[int, dict[bytes, bytes]]:
+    """Last value of each key, by partition."""
+    found: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+    for message in read_all(settings, user_state_changelog(settings)):
+        found[message.partition() or 0][message.key() or b""] = message.value() or b""
+    return found
+
+
+def stores(settings: Settings) -> dict[int, dict[bytes, bytes]]:
+    """What the local stores hold, but for the bookmark. Nobody may have them open."""
+    found = {}
+    for folder in (Path(settings.app.data) / NAME).iterdir():
+        store = RocksStore(folder)
+        found[int(folder.name)] = {key: value for key, value in store.scan(b"") if key != BOOKMARK_KEY}
+        store.close()
+    return found
+
+
+def states(partitions: Mapping[int, Mapping[bytes, bytes]]) -> dict[bytes, bytes]:
+    return {
+        key[1:]: value
+        for records in partitions.values()
+        for key, value in records.items()
+        if key.startswith(KIND_USER)
+    }
+
+
+def places(partitions: Mapping[int, Mapping[bytes, bytes]]) -> dict[int, Place]:
+    return {number: Place.decode(records[PLACE_KEY]) for number, records in partitions.items()}
