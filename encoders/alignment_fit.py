@@ -64,8 +64,8 @@ class Bank(Protocol):
 def fit_from_media(bank: Bank, items: Iterable[Sequence[Medium]]) -> Alignment:
     """The alignment of a catalogue from its items' media; media that cannot be used are left out.
 
-    The bank's vector cache keeps what is encoded here, so that serving the same media needs no encoding. Raises
-    as `fit`.
+    The bank's vector cache keeps what is encoded here, so that serving the same media needs no encoding.
+    Raises as `fit`.
     """
     remaining = iter(items)
     fitted: list[FitItem] = []

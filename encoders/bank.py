@@ -119,7 +119,7 @@ class EncoderBank:
             return [one if isinstance(one, NativeMedium) else None for one in each]
 
     def builtin_alignment(self) -> Alignment:
-        """The alignment of these encoders that needs no fitting; made anew at each call, in about a second."""
+        """The alignment of these encoders that needs no fitting; made anew at each call, within seconds."""
         natives = self._natives
         return builtin_alignment(
             natives.text, natives.image.class_weights(), natives.audio.class_weights(), natives.versions
