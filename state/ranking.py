@@ -10,10 +10,14 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 BARRED = np.float32(-np.inf)
+HEADS_ASKED = 2
+"""Each head costs as much as the ranking vector, and most of the mass lies on one or two."""
+
 GRID = 2.0**-17
 """Distance of two scores that are told apart; close to the fifth decimal that outputs have."""
-HEADS_ASKED = 3
-"""Each head costs as much as the ranking vector, and most of the mass lies on two or three."""
+_TIE_BITS = 40
+_LAST = np.float32(2**22)
+"""Place on the grid of what is barred, behind every score that a unit vector can give."""
 
 
 def queries(readouts: Readouts) -> Float32:
@@ -27,8 +31,8 @@ def queries(readouts: Readouts) -> Float32:
 
 
 def scores(vectors: Float32, allowed: Bool, items: Float32) -> Float32:
-    """Inner products float32 [n, items] to GRID, BARRED where not allowed."""
-    return np.where(allowed, on_grid(vectors @ items.T), BARRED)
+    """Inner products float32 [n, items], BARRED where not allowed."""
+    return np.where(allowed, vectors @ items.T, BARRED)
 
 
 def head_scores(readouts: Readouts, allowed: Bool, items: Float32) -> Float32:
@@ -36,44 +40,26 @@ def head_scores(readouts: Readouts, allowed: Bool, items: Float32) -> Float32:
     heaviest = np.argsort(-readouts.head_weights, axis=1, kind="stable")[:, :HEADS_ASKED, None]
     heads = np.take_along_axis(readouts.heads, heaviest, axis=1)
     cosines = (heads.reshape(-1, heads.shape[2]) @ items.T).reshape(*heads.shape[:2], -1)
-    return np.where(allowed, on_grid(cosines.max(axis=1)), BARRED)
+    return np.where(allowed, cosines.max(axis=1), BARRED)
 
 
-def on_grid(values: Float32) -> Float32:
-    """Values to the nearest multiple of GRID.
+def best(values: Float32, count: int, hashes: NDArray[np.uint64]) -> Int64:
+    """Columns of the `count` largest of each row, best first, int64 [n, min(count, columns)].
 
-    A matrix product rounds differently at different places of its result, so equal items would be
-    ordered by where they stand. On a grid far coarser than that they are equal.
+    Values that agree on GRID are ordered by the hashes of their columns: a matrix product rounds
+    differently at different places of its result, so equal items would be ordered by where they stand.
     """
-    return np.asarray(np.rint(values * np.float32(1 / GRID)) * np.float32(GRID), dtype=np.float32)
-
-
-def best(values: Float32, count: int, ties: NDArray[np.uint64]) -> Int64:
-    """Columns of the `count` (at least 1) largest of each row, unordered, int64 [n, min(count, columns)].
-
-    Where equal values straddle the edge, those with the smaller `ties` are in.
-    """
-    columns = values.shape[1]
+    steps = np.rint(values * np.float32(-1 / GRID))
+    columns = steps.shape[1]
     if columns <= count:
-        return np.repeat(np.arange(columns)[None], len(values), axis=0)
-    found = np.argpartition(values, columns - count, axis=1)[:, columns - count :]
-    edge = np.take_along_axis(values, found, axis=1).min(axis=1, keepdims=True)
-    for row in np.flatnonzero((values >= edge).sum(axis=1) > count):
-        if edge[row, 0] == BARRED:
-            continue
-        above = np.flatnonzero(values[row] > edge[row])
-        level = np.flatnonzero(values[row] == edge[row])
-        level = level[np.argsort(ties[level], kind="stable")]
-        found[row] = np.concatenate([above, level])[:count]
-    return np.asarray(found, dtype=np.int64)
-
-
-def in_order(values: Float32, columns: Int64, ties: NDArray[np.uint64]) -> Int64:
-    """The columns of each row by falling value, equal ones by rising `ties`."""
-    found = np.take_along_axis(values, columns, axis=1)
-    order = np.argsort(-found, axis=1)
-    ordered = np.take_along_axis(found, order, axis=1)
-    level = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > BARRED)
-    for row in np.flatnonzero(level.any(axis=1)):
-        order[row] = np.lexsort((ties[columns[row]], -found[row]))
-    return np.take_along_axis(columns, order, axis=1)
+        found = np.repeat(np.arange(columns)[None], len(steps), axis=0)
+    else:
+        found = np.argpartition(steps, count - 1, axis=1)[:, :count]
+        edge = np.take_along_axis(steps, found, axis=1).max(axis=1, keepdims=True)
+        crowded = ((steps <= edge).sum(axis=1) > count) & np.isfinite(edge[:, 0])
+        for row in np.flatnonzero(crowded):
+            within = np.flatnonzero(steps[row] <= edge[row])
+            found[row] = within[np.lexsort((hashes[within], steps[row, within]))[:count]]
+    keys = np.minimum(np.take_along_axis(steps, found, axis=1), _LAST).astype(np.int64)
+    keys = (keys << _TIE_BITS) | (hashes[found] >> np.uint64(64 - _TIE_BITS)).astype(np.int64)
+    return np.asarray(np.take_along_axis(found, np.argsort(keys, axis=1), axis=1), dtype=np.int64)

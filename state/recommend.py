@@ -13,7 +13,7 @@ from state.diversity import Candidates, choose
 from state.filters import MarkIndex, available, days_of, hide_known
 from state.fusion import Readouts
 from state.profile import Profile
-from state.ranking import BARRED, best, head_scores, in_order, queries, scores
+from state.ranking import BARRED, best, head_scores, queries, scores
 from state.reasons import Explainer, Reasons
 from state.settings import RecommendSettings
 
@@ -133,8 +133,8 @@ class Recommender:
         values = scores(queries(readouts), fit, items)
         by_heads = head_scores(readouts, fit, items)
         count = max(self._settings.candidates, self._settings.top_k)
-        first = in_order(values, best(values, count, hashes), hashes)
-        second = in_order(by_heads, best(by_heads, -(-count // HEAD_SHARE), hashes), hashes)
+        first = best(values, count, hashes)
+        second = best(by_heads, -(-count // HEAD_SHARE), hashes)
         fit[np.arange(len(fit))[:, None], first] = False
         candidates = np.concatenate([first, second], axis=1)
         candidate_scores = np.take_along_axis(values, candidates, axis=1)
