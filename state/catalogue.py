@@ -72,7 +72,9 @@ class Catalogue:
         self.topic_names: dict[str, str] = {}
         """Every topic ever seen by its name in lower case, for search words."""
         self.version = 0
-        """Grows by one with every change."""
+        """Grows by one with every change of items."""
+        self.ratings = 0
+        """Grows by one with every change of demand."""
         self._space = space
         self._free: list[int] = []
         self._category_codes: dict[str, int] = {}
@@ -122,7 +124,7 @@ class Catalogue:
                 row = self.row_of.get(item_id)
                 if row is not None:
                     self.columns.heights[row] = height
-            self.version += 1
+            self.ratings += 1
 
     def _accepts(self, item_id: str, item: EncodedItem | None) -> bool:
         if item is None:

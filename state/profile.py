@@ -13,14 +13,15 @@ import xxhash
 
 from state.errors import CodecError
 from state.events import ACTIONS, Action, Row, RowKind
-from state.recency import drop, mark_of, stamp_of, touch
+from state.recency import MARK_BYTES, drop, mark_of, stamp_of, touch
 
 VERSION = 1
 DAY_MS = 86_400_000
 TOPIC_HALF_LIFE_MS = 7 * DAY_MS
 
-SEEN_LIMIT = 300
-DISLIKED_LIMIT = 80
+KNOWN_BYTES = 2_600
+"""Seen and disliked items share this room: what dislikes do not take, sights may."""
+DISLIKED_LIMIT = 160
 LIKED_LIMIT = 16
 PENDING_LIMIT = 12
 TOPIC_LIMIT = 20
@@ -129,12 +130,13 @@ def _fold_event(profile: Profile, row: Row, item: int) -> None:
     action = ACTIONS[row.action]
     if row.item_id is not None:
         mark = mark_of(item)
-        if action is not Action.SEARCH:
-            profile.seen = touch(profile.seen, _day(row.time), mark, SEEN_LIMIT)
         if action is Action.DISLIKE:
             _dislike(profile, row.time, mark)
         elif action in (Action.LIKE, Action.UNLIKE):
             _like(profile, row.time, mark)
+        if action is not Action.SEARCH:
+            room = (KNOWN_BYTES - len(profile.disliked)) // (DAY_STAMP + MARK_BYTES)
+            profile.seen = touch(profile.seen, _day(row.time), mark, room)
         if not row.topics:
             profile.pending = touch(profile.pending, _time(row.time), _event_mark(row), PENDING_LIMIT)
     if action is Action.SEARCH and row.text:

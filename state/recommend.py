@@ -69,18 +69,25 @@ class Audience:
         return Audience(readouts, [self.profiles[place] for place in places], self.moments[index])
 
 
-class _View:
-    """What is derived from one version of the catalogue."""
+class _Items:
+    """What is derived from one version of the catalogue's items."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.version = catalogue.version
+        self.hashes = catalogue.columns.hashes[: catalogue.rows]
+        self.marks = MarkIndex(self.hashes)
+        self.encoded = np.asarray(catalogue.columns.vectors[: catalogue.rows].any(axis=1), dtype=np.bool_)
+        self.explainer = Explainer(catalogue)
+
+
+class _Demand:
+    """All rows by demand, then by date of publishing, for one state of both."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         columns, rows = catalogue.columns, catalogue.rows
-        self.version = catalogue.version
-        self.hashes = columns.hashes[:rows]
-        self.marks = MarkIndex(self.hashes)
-        self.encoded = np.asarray(columns.vectors[:rows].any(axis=1), dtype=np.bool_)
         heights, published = columns.heights[:rows], columns.published[:rows]
-        self.demand: Int64 = np.lexsort((self.hashes, -published, -heights))
-        self.explainer = Explainer(catalogue)
+        self.version = (catalogue.version, catalogue.ratings)
+        self.order: Int64 = np.lexsort((columns.hashes[:rows], -published, -heights))
         self.top = float(heights[columns.live[:rows]].max(initial=-np.inf))
 
 
@@ -90,14 +97,15 @@ class Recommender:
     def __init__(self, catalogue: Catalogue, settings: RecommendSettings) -> None:
         self._catalogue = catalogue
         self._settings = settings
-        self._view = _View(catalogue)
+        self._items = _Items(catalogue)
+        self._demand = _Demand(catalogue)
 
     def slates(self, audience: Audience) -> list[Slate]:
         """At most `top_k` picks per user, best first, none of them barred to the user."""
         found: list[Slate] = []
         with self._catalogue.lock:
-            if self._view.version != self._catalogue.version:
-                self._view = _View(self._catalogue)
+            if self._items.version != self._catalogue.version:
+                self._items = _Items(self._catalogue)
             size = max(1, _CELLS // max(1, self._catalogue.rows))
             for part in _chunks(audience, size):
                 found.extend(self._chunk(part))
@@ -109,13 +117,13 @@ class Recommender:
             return [Slate([], [], [], []) for _ in range(users)]
         allowed = available(self._catalogue, audience.moments)
         days = days_of(audience.readouts.time_ms)
-        hide_known(allowed, self._view.marks, audience.profiles, days, self._settings.seen_days)
+        hide_known(allowed, self._items.marks, audience.profiles, days, self._settings.seen_days)
         chosen, values, from_heads = self._personal(audience.readouts, allowed)
         sources = np.where(from_heads, HEAD, INTEREST).tolist()
         scored = np.round(values.astype(np.float64), DECIMALS).tolist()
         for user in np.flatnonzero((chosen < 0).any(axis=1)).tolist():
             self._fill(chosen[user], allowed[user], scored[user], sources[user])
-        reasons = self._view.explainer.explain(audience.readouts, audience.profiles, chosen)
+        reasons = self._items.explainer.explain(audience.readouts, audience.profiles, chosen)
         ids = self._catalogue.ids
         found = []
         for rows, numbers, names, why in zip(chosen.tolist(), scored, sources, reasons, strict=True):
@@ -126,10 +134,10 @@ class Recommender:
     def _personal(self, readouts: Readouts, allowed: Bool) -> tuple[Int64, Float32, Bool]:
         """Rows chosen by interest, int64 [n, top_k] with -1 for none, their scores, and whether a head
         alone brought them."""
-        hashes = self._view.hashes
+        hashes = self._items.hashes
         items = self._catalogue.columns.vectors[: self._catalogue.rows]
         wanted = np.asarray(readouts.interest.any(axis=1), dtype=np.bool_)
-        fit = allowed & self._view.encoded & wanted[:, None]
+        fit = allowed & self._items.encoded & wanted[:, None]
         values = scores(queries(readouts), fit, items)
         by_heads = head_scores(readouts, fit, items)
         count = max(self._settings.candidates, self._settings.top_k)
@@ -167,12 +175,13 @@ class Recommender:
     def _fill(self, chosen: Int64, allowed: Bool, values: list[float], sources: list[str]) -> None:
         """Fill the places left of one user by demand, then by date of publishing."""
         columns, cap = self._catalogue.columns, self._settings.max_per_category
+        demand = self._latest_demand()
         present = chosen[chosen >= 0]
         taken = Counter(columns.categories[present].ravel().tolist())
         left = allowed.copy()
         left[present] = False
         place = len(present)
-        for row in self._view.demand[left[self._view.demand]].tolist():
+        for row in demand.order[left[demand.order]].tolist():
             if place == len(chosen):
                 return
             categories = {code for code in columns.categories[row].tolist() if code >= 0}
@@ -181,9 +190,14 @@ class Recommender:
             taken.update(categories)
             height = float(columns.heights[row])
             chosen[place] = row
-            values[place] = round(2.0 ** (height - self._view.top), DECIMALS) if height > -np.inf else 0.0
+            values[place] = round(2.0 ** (height - demand.top), DECIMALS) if height > -np.inf else 0.0
             sources[place] = TRENDING if height > -np.inf else NEW
             place += 1
+
+    def _latest_demand(self) -> _Demand:
+        if self._demand.version != (self._catalogue.version, self._catalogue.ratings):
+            self._demand = _Demand(self._catalogue)
+        return self._demand
 
 
 def _chunks(audience: Audience, size: int) -> Iterator[Audience]:

@@ -113,6 +113,8 @@ def test_a_new_version_with_every_change_alone() -> None:
     version = made.version
     made.apply([written("a", 4)])
     assert made.version == version
+    made.rate([("a", 1.0)])
+    assert (made.version, made.ratings) == (version, 1)
     made.apply([written("a", 6)])
     assert made.version > version
 

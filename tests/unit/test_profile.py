@@ -90,6 +90,16 @@ def test_a_profile_stays_within_its_bytes(seed: int, name: str) -> None:
     assert len(fold(rows)) <= BUDGET
 
 
+def test_sights_take_the_room_that_dislikes_leave() -> None:
+    seen = [event(Action.VIEW, f"item-{number}", START + number) for number in range(600)]
+    bad = [event(Action.DISLIKE, f"bad-{number}", START + number) for number in range(300)]
+    few, many = decode_profile(fold(seen)), decode_profile(fold([*seen, *bad]))
+    assert len(few.seen) // 6 == 433
+    assert (len(many.disliked) // 10, len(many.seen) // 6) == (160, 166)
+    assert is_disliked(fold([*seen, *bad]), "bad-299")
+    assert not is_disliked(fold([*seen, *bad]), "bad-0")
+
+
 def test_a_dislike_holds_until_a_like() -> None:
     disliked = fold([event(Action.DISLIKE)])
     assert is_disliked(disliked)

@@ -169,6 +169,25 @@ def test_a_user_without_a_past_gets_what_is_in_demand_then_what_is_new() -> None
     assert slate.scores[3:] == [0.0] * 7
 
 
+def test_slates_follow_the_demand_as_it_changes() -> None:
+    world = World(STOCK[:12])
+    for first, second in (("item-4", "item-7"), ("item-7", "item-4")):
+        world.catalogue.rate([(first, 9.0), (second, 8.0)])
+        (slate,) = world.slates([[]])
+        assert slate.items[:2] == [first, second]
+
+
+def test_slates_follow_the_catalogue_as_it_changes() -> None:
+    world = World(STOCK[:12])
+    past = likes(STOCK, [0])
+    (before,) = world.slates([past])
+    assert "item-6" in before.items
+    world.catalogue.apply([("item-6", item(6, offset=99, available=False)), ("item-54", STOCK[54])])
+    (after,) = world.slates([past])
+    assert "item-6" not in after.items
+    assert "item-54" in after.items
+
+
 def test_a_short_slate_is_filled_up() -> None:
     stock = [item(number) if number < 4 else item(number, vectors={}) for number in range(20)]
     (slate,) = World(stock).slates([likes(stock, [0])])
