@@ -25,6 +25,8 @@ from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
+READY_POLLS = 1_800
+"""Models load in seconds, but in minutes where others keep the machine busy."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -393,7 +395,7 @@ class Process:
 
     def wait_ready(self) -> None:
         pause = threading.Event()
-        for _ in range(SECONDS * 10):
+        for _ in range(READY_POLLS):
             try:
                 if httpx.get(f"{self.address}/readyz", timeout=10).status_code == 200:
                     return
@@ -409,6 +411,7 @@ class Process:
         return self.process.returncode, errors
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("command", ["encode", "interests", "run"])
 def test_a_worker_gets_ready_and_drains(settings: Settings, command: str) -> None:
     worker = Process(settings, command)
@@ -432,6 +435,7 @@ def test_a_worker_without_its_topics_ends_with_a_clear_line(kafka: LocalCluster,
     assert "Traceback" not in errors
 
 
+@pytest.mark.timeout(300)
 def test_events_sent_on_the_command_line_come_out_as_interests(settings: Settings, tmp_path: Path) -> None:
     items = tmp_path / "items.jsonl"
     items.write_text(
