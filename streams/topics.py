@@ -159,12 +159,16 @@ class UnknownTopic(TopicError):
     """There is no such topic."""
 
 
+class SilentCluster(TopicError):
+    """The cluster does not answer: asking again may help."""
+
+
 def _answer(future: "Future[Answer]", name: str) -> Answer:
     """Wait for Kafka's answer about the topic, with its errors in this product's words."""
     try:
         return future.result(CALL_SECONDS + 5)
     except FutureTimeout:
-        raise TopicError(f"{name}: {SILENCE}") from None
+        raise SilentCluster(f"{name}: {SILENCE}") from None
     except KafkaException as exception:
         raise _explained(name, exception) from exception
 
@@ -174,7 +178,7 @@ def _explained(name: str, exception: KafkaException) -> TopicError:
     if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return UnknownTopic(f"{name}: missing; `penchant topics create` makes it")
     if error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
-        return TopicError(f"{name}: {SILENCE}")
+        return SilentCluster(f"{name}: {SILENCE}")
     return TopicError(
         f"{name}: Kafka refuses: {error.str()}; check the topic settings and the client's rights"
     )

@@ -10,19 +10,18 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from streams.engine.group_host import GroupHost
 from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
 from streams.engine.runner import Runner
-from streams.interests.faust_host import FaustHost
 from streams.settings import Settings
 from streams.topics import user_state_changelog
 from tests.counting import CountingProcessor, Event
 
 NAME = "counting"
-HOSTS = {"group": GroupHost, "faust": FaustHost}
 
 
 def spec(settings: Settings) -> EngineSpec:
@@ -34,7 +33,16 @@ def run(settings: Settings, host: str, stopped: Callable[[], bool]) -> None:
     processor = CountingProcessor(settings.topics.interests)
     runner = kafka_runner(settings, spec(settings), processor)
     threading.Thread(target=say_ready, args=(runner,), daemon=True).start()
-    HOSTS[host](settings.kafka, group_of(settings, NAME), spec(settings).source, runner).run(stopped)
+    host_class(host)(settings.kafka, group_of(settings, NAME), spec(settings).source, runner).run(stopped)
+
+
+def host_class(host: str) -> Any:
+    if host == "group":
+        return GroupHost
+    # Importing Faust takes longer than all the rest together.
+    from streams.interests.faust_host import FaustHost
+
+    return FaustHost
 
 
 def say_ready(runner: Runner[Event]) -> None:

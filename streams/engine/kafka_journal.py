@@ -1,8 +1,9 @@
 """The journal on Kafka: one transactional producer per partition, whose id fences the owner before."""
 
+import base64
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,10 @@ from streams.engine.journal import Cancelled, Changes, Chunk, Facts, OpeningCanc
 from streams.engine.processor import Output
 from streams.errors import CommitFailed, EngineError, OwnershipLost, TopicError
 from streams.settings import KafkaSettings
+from streams.topics import SilentCluster, partition_counts, topic_id, topic_values
 
 _CHUNK_RECORDS = 5_000
+_READ_SECONDS = 0.2
 _ASK_SECONDS = 10.0
 _SILENCE_SECONDS = 1_800.0
 """How long an opening bears a broker that does not answer, before it gives up."""
@@ -44,6 +47,7 @@ class KafkaJournal:
         self._partition = partition
         self._label = f"{names.owner}-{partition}"
         self._producer: kafka.Producer | None = None
+        self._reader: kafka.Consumer | None = None
         self._landed: int | None = None
 
     def fence(self, cancelled: Cancelled) -> Facts:
@@ -55,22 +59,23 @@ class KafkaJournal:
                 break
             except kafka.KafkaException as error:
                 patience.bear(error)
+        self._reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
         while True:
             try:
-                return self._facts()
-            except kafka.KafkaException as error:
+                return self._facts(self._reader)
+            except (kafka.KafkaException, SilentCluster) as error:
                 patience.bear(error)
 
     def replay(self, start: int, end: int, cancelled: Cancelled) -> Iterator[Chunk]:
-        if start >= end:
-            return
-        reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
+        reader, self._reader = self._reader, None
+        if reader is None:
+            raise EngineError(f"{self._label}: the journal must be fenced before it is read")
         try:
             reader.assign([kafka.TopicPartition(self._names.changelog, self._partition, start)])
             patience = _Patience(self._label, cancelled)
             position = start
             while position < end:
-                chunk = _chunk(reader.consume(_CHUNK_RECORDS, 0.2), position)
+                chunk = _chunk(reader.consume(_CHUNK_RECORDS, _READ_SECONDS), position)
                 if chunk.end == position:
                     patience.bear(None)
                     continue
@@ -95,6 +100,10 @@ class KafkaJournal:
         except kafka.KafkaException as error:
             raise self._failure(error) from error
 
+    def flush(self, seconds: float) -> None:
+        """Wait until what was produced is on the broker: for tests that look at what is not committed."""
+        self._open_producer().flush(seconds)
+
     def commit(self) -> int:
         producer = self._open_producer()
         give_up = time.monotonic() + 2 * self._settings.transaction_timeout_ms / 1000
@@ -113,6 +122,9 @@ class KafkaJournal:
         return self._landed + 1
 
     def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._producer is not None:
             # Without this the client would wait for what it can no longer deliver.
             self._producer.purge()
@@ -146,30 +158,31 @@ class KafkaJournal:
             return OwnershipLost(f"{self._label}: another process owns the partition now")
         return CommitFailed(f"{self._label}: the transaction did not go through: {cause.str()}")
 
-    def _facts(self) -> Facts:
+    def _facts(self, reader: kafka.Consumer) -> Facts:
+        source, changelog = self._names.source, self._names.changelog
         admin = kafka.admin_client(self._settings)
-        names = [self._names.source, self._names.changelog]
-        described = admin.describe_topics(kafka.TopicCollection(names), request_timeout=_ASK_SECONDS)
-        source, changelog = (_described(described[name], name, self._partition) for name in names)
-        resource = kafka.ConfigResource(kafka.ResourceType.TOPIC, self._names.changelog)
-        configs = admin.describe_configs([resource], request_timeout=_ASK_SECONDS)[resource].result()
-        reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
-        try:
-            start, _ = reader.get_watermark_offsets(
-                kafka.TopicPartition(self._names.source, self._partition), timeout=_ASK_SECONDS
-            )
-            _, end = reader.get_watermark_offsets(
-                kafka.TopicPartition(self._names.changelog, self._partition), timeout=_ASK_SECONDS
-            )
-        finally:
-            reader.close()
-        cleanup = configs["cleanup.policy"].value
-        if cleanup != "compact":
+        ids = [base64.urlsafe_b64decode(f"{topic_id(admin, name)}==") for name in (source, changelog)]
+        self._check_topics(partition_counts(admin, (source, changelog)))
+        config = topic_values(admin, changelog)
+        if config["cleanup.policy"] != "compact":
+            policy = config["cleanup.policy"]
+            raise TopicError(f"{changelog}: cleanup.policy={policy} would delete states; set it to compact")
+        start, _ = self._watermarks(reader, source)
+        _, end = self._watermarks(reader, changelog)
+        return Facts(ids[0], start, ids[1], end, int(config["delete.retention.ms"]))
+
+    def _check_topics(self, counts: Mapping[str, int]) -> None:
+        if counts[self._names.source] != counts[self._names.changelog]:
             raise TopicError(
-                f"topic {self._names.changelog} has cleanup.policy={cleanup}, which would delete states; "
-                "set it to compact"
+                f"{self._names.changelog}: has {counts[self._names.changelog]} partitions, but "
+                f"{self._names.source} has {counts[self._names.source]}; states belong to partitions, so "
+                "both need the same number"
             )
-        return Facts(source, start, changelog, end, int(configs["delete.retention.ms"].value))
+
+    def _watermarks(self, reader: kafka.Consumer, topic: str) -> tuple[int, int]:
+        partition = kafka.TopicPartition(topic, self._partition)
+        first, end = reader.get_watermark_offsets(partition, timeout=_ASK_SECONDS)
+        return first, end
 
 
 _RESTORE: kafka.Config = {
@@ -192,14 +205,15 @@ class _Patience:
         self._since = time.monotonic()
         self._said = self._since
 
-    def bear(self, error: kafka.KafkaException | None) -> None:
+    def bear(self, error: kafka.KafkaException | SilentCluster | None) -> None:
         """Return where trying again may help; raise OpeningCancelled or EngineError."""
         if self._cancelled():
             raise OpeningCancelled(self._label)
-        if error is not None and error.args[0].code() in _FENCED:
-            raise OwnershipLost(f"{self._label}: another process has opened the partition meanwhile")
-        if error is not None and not _may_pass(error.args[0]):
-            raise EngineError(f"{self._label}: cannot be opened: {error.args[0].str()}") from error
+        if isinstance(error, kafka.KafkaException):
+            if error.args[0].code() in _FENCED:
+                raise OwnershipLost(f"{self._label}: another process has opened the partition meanwhile")
+            if not _may_pass(error.args[0]):
+                raise EngineError(f"{self._label}: cannot be opened: {error.args[0].str()}") from error
         now = time.monotonic()
         if now - self._since > _SILENCE_SECONDS:
             raise EngineError(f"{self._label}: the broker has not answered for {now - self._since:.0f} s")
@@ -243,20 +257,3 @@ def _chunk(messages: list[kafka.Message], position: int) -> Chunk:
         elif not _may_pass(error):
             raise EngineError(f"the changelog cannot be read: {error.str()}")
     return Chunk(changes, records, end)
-
-
-def _described(future: Any, name: str, partition: int) -> bytes:
-    """Id of a topic that has the partition."""
-    try:
-        topic = future.result()
-    except kafka.KafkaException as error:
-        if error.args[0].code() == kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise TopicError(f"topic {name} is missing; run `penchant topics create`") from error
-        raise
-    if partition >= len(topic.partitions):
-        raise TopicError(
-            f"topic {name} has {len(topic.partitions)} partitions, yet partition {partition} is read; "
-            "the source and its changelog need the same number"
-        )
-    bits = (topic.topic_id.get_most_significant_bits(), topic.topic_id.get_least_significant_bits())
-    return b"".join((half % 2**64).to_bytes(8, "big") for half in bits)
