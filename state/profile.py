@@ -53,8 +53,6 @@ Mass = tuple[float, float]
 """Liking and disliking of a topic as heights: log2 of the sum of w 2^(t / half-life); -inf for none."""
 
 NOTHING = -math.inf
-_HIGHEST = 1000.0
-_LARGEST = 2.0**_HIGHEST
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -105,25 +103,26 @@ def fold_profile(profile: Profile, rows: Iterable[tuple[Row, int]]) -> None:
             _fold_retraction(profile, row, item)
 
 
-def topic_shares(
-    profile: Profile, now_ms: int, count: int, vocabulary: Mapping[str, str]
-) -> dict[str, float]:
+def topic_shares(profile: Profile, count: int, vocabulary: Mapping[str, str]) -> dict[str, float]:
     """The `count` topics with most liking left, largest first, as shares of one.
 
-    A searched word counts where `vocabulary` (lower case to the topic's name) knows it.
+    All weights fade alike, so the shares are the same at any moment. A searched word counts where
+    `vocabulary` (lower case to the topic's name) knows it.
     """
-    now = now_ms / TOPIC_HALF_LIFE_MS
-    weights: dict[str, float] = {}
-    for name, (liking, disliking) in profile.topics.items():
-        if liking > disliking:
-            weights[name] = _unfold(liking - now) - (_unfold(disliking - now) if disliking > NOTHING else 0.0)
-    for time_ms, words in profile.searches:
-        for word in words.casefold().split():
-            if (known := vocabulary.get(word)) is not None:
-                weights[known] = weights.get(known, 0.0) + _unfold(time_ms / TOPIC_HALF_LIFE_MS - now)
+    liked = [(name, mass) for name, mass in profile.topics.items() if mass[0] > mass[1]]
+    searched = [
+        (known, time_ms / TOPIC_HALF_LIFE_MS)
+        for time_ms, words in profile.searches
+        for word in words.casefold().split()
+        if (known := vocabulary.get(word)) is not None
+    ]
+    top = max([mass[0] for _, mass in liked] + [height for _, height in searched], default=0.0)
+    weights = {name: 2.0 ** (mass[0] - top) - 2.0 ** (mass[1] - top) for name, mass in liked}
+    for name, height in searched:
+        weights[name] = weights.get(name, 0.0) + 2.0 ** (height - top)
     best = sorted([(-weight, name) for name, weight in weights.items()])[:count]
-    total = -sum([weight for weight, _ in best])
-    return {name: -weight / total for weight, name in best} if total > 0 else {}
+    total = sum([weight for weight, _ in best])
+    return {name: weight / total for weight, name in best if weight < 0}
 
 
 def _fold_event(profile: Profile, row: Row, item: int) -> None:
@@ -219,10 +218,6 @@ def _sum(left: float, right: float) -> float:
     if left < right:
         left, right = right, left
     return left + math.log2(1.0 + 2.0 ** (right - left))
-
-
-def _unfold(height: float) -> float:
-    return math.pow(2.0, height) if height < _HIGHEST else _LARGEST
 
 
 def _event_mark(row: Row) -> bytes:

@@ -171,9 +171,7 @@ class InterestsProcessor:
         for place, member in enumerate(members):
             outputs = effects[member.partition].outputs
             if member.cause is not None:
-                topics = topic_shares(
-                    member.profile, int(readouts.time_ms[place]), TOPICS, self._catalogue.topic_names
-                )
+                topics = topic_shares(member.profile, TOPICS, self._catalogue.topic_names)
                 value = portraits.interest(
                     place, member.user_id, member.cause, topics, as_of[member.partition]
                 )

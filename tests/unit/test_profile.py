@@ -160,7 +160,7 @@ def test_topic_weights_halve_with_event_time() -> None:
         event(Action.VIEW, "b", START + TOPIC_HALF_LIFE_MS, topics=("birds",)),
     ]
     for order in (rows, rows[::-1]):
-        shares = topic_shares(decode_profile(fold(order)), START + TOPIC_HALF_LIFE_MS, 5, {})
+        shares = topic_shares(decode_profile(fold(order)), 5, {})
         assert list(shares) == ["birds", "boats"]
         assert shares["birds"] == pytest.approx(2 / 3)
         assert shares["boats"] == pytest.approx(1 / 3)
@@ -172,12 +172,12 @@ def test_a_rejected_topic_has_no_share() -> None:
         event(Action.DISLIKE, "b", START + 1, topics=("boats",)),
         event(Action.VIEW, "c", START + 2, topics=("birds",)),
     ]
-    assert topic_shares(decode_profile(fold(rows)), START + 2, 5, {}) == {"birds": 1.0}
+    assert topic_shares(decode_profile(fold(rows)), 5, {}) == {"birds": 1.0}
 
 
 def test_only_so_many_topics_are_told_and_their_shares_sum_to_one() -> None:
     rows = [event(Action.VIEW, str(n), START + n, topics=(f"topic {n}",)) for n in range(12)]
-    shares = topic_shares(decode_profile(fold(rows)), START + 12, 4, {})
+    shares = topic_shares(decode_profile(fold(rows)), 4, {})
     assert len(shares) == 4
     assert math.fsum(shares.values()) == pytest.approx(1.0)
 
@@ -185,8 +185,8 @@ def test_only_so_many_topics_are_told_and_their_shares_sum_to_one() -> None:
 def test_a_searched_word_counts_where_it_is_a_topic() -> None:
     profile = decode_profile(fold([event(Action.SEARCH, None, text="  Red  BOATS ")]))
     assert profile.searches == [(START, "Red BOATS")]
-    assert topic_shares(profile, START, 5, {"boats": "Boats"}) == {"Boats": 1.0}
-    assert topic_shares(profile, START, 5, {}) == {}
+    assert topic_shares(profile, 5, {"boats": "Boats"}) == {"Boats": 1.0}
+    assert topic_shares(profile, 5, {}) == {}
 
 
 def test_a_retracted_search_is_forgotten() -> None:
@@ -197,9 +197,9 @@ def test_a_retracted_search_is_forgotten() -> None:
 
 def test_shares_stay_finite_however_far_the_times_lie_apart() -> None:
     rows = [event(Action.VIEW, "a", 0, topics=("old",)), event(Action.VIEW, "b", START, topics=("new",))]
-    for now in (0, START, START * 100):
-        shares = topic_shares(decode_profile(fold(rows)), now, 5, {})
-        assert all(math.isfinite(share) for share in shares.values())
+    assert topic_shares(decode_profile(fold(rows)), 5, {}) == {"new": 1.0}
+    old = event(Action.SEARCH, None, 0, text="red")
+    assert topic_shares(decode_profile(fold([*rows, old])), 5, {"red": "red"}) == {"new": 1.0}
 
 
 @pytest.mark.parametrize(
