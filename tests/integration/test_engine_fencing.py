@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from state.store import MemoryStore
 from streams.broker import ClusterOptions, LocalCluster
@@ -241,7 +242,8 @@ def test_deleted_keys_are_deleted_by_the_restore(settings: Settings) -> None:
 
 
 def test_what_the_broker_does_not_take_is_a_failed_commit(settings: Settings) -> None:
-    owner = Owner(settings)
+    hasty = replace(settings, kafka=replace(settings.kafka, transaction_timeout_ms=2_000))
+    owner = Owner(hasty)
     owner.open()
     owner.engine._processor = CountingProcessor(f"{settings.topics.interests}-missing")
     outcome = owner.process(source(2), 0, 2)
@@ -293,10 +295,7 @@ def test_a_source_that_was_cut_behind_the_place_is_refused(settings: Settings) -
 
 
 def _renamed(settings: Settings) -> Settings:
-    import msgspec
-
-    app = msgspec.structs.replace(settings.app, name=f"t-{uuid.uuid4().hex[:8]}")
-    return msgspec.structs.replace(settings, app=app)
+    return replace(settings, app=replace(settings.app, name=f"t-{uuid.uuid4().hex[:8]}"))
 
 
 def test_topics_that_do_not_fit_are_named(settings: Settings) -> None:
