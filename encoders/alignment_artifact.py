@@ -20,6 +20,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
     format: int
     version: str
+    digest: str
     encoders: dict[Modality, str]
     figures: dict[str, float] = {}
 
@@ -35,7 +36,8 @@ def save_alignment(alignment: Alignment, folder: Path, figures: dict[str, float]
         optional = {"bridge": mapping.bridge, "offset": mapping.offset}
         tensors |= {f"{modality}.{name}": part for name, part in optional.items() if part is not None}
     save_file(tensors, folder / TENSORS)
-    manifest = Manifest(FORMAT, alignment.version, alignment.encoders, figures or {})
+    found = digest(alignment.maps, alignment.class_vectors)
+    manifest = Manifest(FORMAT, alignment.version, found, alignment.encoders, figures or {})
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
 
 
@@ -54,7 +56,7 @@ def load_alignment(folder: Path) -> Alignment:
             f"the alignment in {folder} has format {manifest.format}, not {FORMAT}: fit it again"
         )
     alignment = _assembled(manifest, tensors, folder)
-    if not manifest.version.endswith(digest(alignment.maps, alignment.class_vectors)):
+    if digest(alignment.maps, alignment.class_vectors) != manifest.digest:
         raise ArtifactError(f"the numbers in {folder} are not those of its manifest: fit it again")
     return alignment
 

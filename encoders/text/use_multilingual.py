@@ -9,7 +9,7 @@ from encoders.base import Float32, Modality
 
 DIM = 512
 MOST_CHARACTERS = 4_000
-"""What lies beyond is not read: the cost grows by a tenth of a millisecond a token, and the vector hardly moves."""
+"""What lies beyond is not read: a token costs a tenth of a millisecond, and the vector hardly moves."""
 
 
 class UseMultilingual:
