@@ -21,7 +21,7 @@ from encoders.media.sniff import sniff
 from encoders.media.text import decode_text
 from encoders.media_key import MediaKeys
 from encoders.native import NativeMedium, join, pack, unpack
-from encoders.natives import Natives
+from encoders.natives import Natives, Observe
 from encoders.settings import EncoderSettings
 
 REMEMBERED = 20_000
@@ -55,11 +55,13 @@ class EncoderBank:
     decoding and encoding, batched by modality. A medium that fails fails alone.
     """
 
-    def __init__(self, settings: EncoderSettings, cache: Cache | None, pool: Decoder) -> None:
+    def __init__(
+        self, settings: EncoderSettings, cache: Cache | None, pool: Decoder, observe: Observe | None = None
+    ) -> None:
         self._settings = settings
         self._cache = cache
         self._pool = pool
-        self._natives = Natives(settings)
+        self._natives = Natives(settings, observe)
         self._keys = MediaKeys(self._natives.context)
         self._remembered: OrderedDict[bytes, Encoded] = OrderedDict()
         self._lock = Lock()
@@ -141,7 +143,9 @@ class EncoderBank:
             key: _failed(missing[key], one) for key, one in fresh.items() if not isinstance(one, NativeMedium)
         }
         self._remember(encoded)
-        self._remember({key: one for key, one in failed.items() if LASTING.issuperset(one.masked.values())})
+        self._remember(
+            {key: one for key, one in failed.items() if not LASTING.isdisjoint(one.masked.values())}
+        )
         return encoded | failed | {key: msgspec.structs.replace(encoded[key], cached=False) for key in made}
 
     def _cached(self, wanted: Mapping[bytes, Medium]) -> dict[bytes, NativeMedium]:
