@@ -1,6 +1,7 @@
 """Decoded media to native vectors: the encoders of all modalities, batched over many media."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from encoders.base import MODALITIES, Modality
 from encoders.device import limit_threads, resolve_device
@@ -10,11 +11,14 @@ from encoders.registry import audio_encoder, image_encoder, text_encoder
 from encoders.settings import EncoderSettings
 from encoders.video.keyframes import KeyFrames
 
+Observe = Callable[[Modality, float], None]
+"""Told of each batch: its modality, and the seconds that it took."""
+
 
 class Natives:
     """The encoders that the settings name. Raises ArtifactError for what is unknown or not installed."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: EncoderSettings, observe: Observe | None = None) -> None:
         limit_threads(settings.threads)
         device = resolve_device(settings.device)
         self.text = text_encoder(settings, device)
@@ -22,6 +26,7 @@ class Natives:
         self.audio = audio_encoder(settings, device)
         self.video = KeyFrames(self.image)
         self._settings = settings
+        self._observe = observe
 
     @property
     def names(self) -> str:
@@ -55,7 +60,10 @@ class Natives:
         for modality in MODALITIES:
             rows = [row for row, one in enumerate(decoded) if _holds(one, modality)]
             if rows:
+                started = time.perf_counter()
                 batch = self._encode(modality, [decoded[row] for row in rows])
+                if self._observe is not None:
+                    self._observe(modality, time.perf_counter() - started)
                 for row, vector in zip(rows, split(batch), strict=True):
                     vectors[row][modality] = vector
         return [NativeMedium(each) for each in vectors]

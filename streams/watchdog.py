@@ -37,5 +37,5 @@ class Watchdog:
             silent = time.monotonic() - self._last
             if silent > self._seconds:
                 _log.critical("%s made no step for %.0f s: ending the process", self._name, silent)
-                faulthandler.dump_traceback(file=sys.__stderr__)
+                faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr)
                 os._exit(EXIT_CODE)

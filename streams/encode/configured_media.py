@@ -4,10 +4,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from encoders.bank import EncoderBank
+from encoders.base import Modality
 from encoders.fetch import Fetcher
 from encoders.media.pool import DecodePool
 from encoders.vector_cache import VectorCache
 from streams.encode.media import MediaEncoder
+from streams.metrics import ENCODER_SECONDS
 from streams.settings import Settings
 
 
@@ -17,7 +19,11 @@ def configured_media(settings: Settings, folder: Path, stack: ExitStack) -> Medi
     stack.callback(cache.close)
     pool = DecodePool(settings.encoders)
     stack.callback(pool.close)
-    bank = EncoderBank(settings.encoders, cache, pool)
+    bank = EncoderBank(settings.encoders, cache, pool, _observe)
     fetcher = Fetcher(settings.fetch)
     stack.callback(fetcher.close)
     return MediaEncoder(bank, fetcher, settings.encode.media_budget_seconds)
+
+
+def _observe(modality: Modality, seconds: float) -> None:
+    ENCODER_SECONDS.labels(modality).observe(seconds)

@@ -11,9 +11,13 @@ import msgspec
 from encoders.base import Encoded, Medium, Modality
 from encoders.errors import MediumError
 from encoders.fetch.request import FetchRequest
+from streams.metrics import FETCHES
 
 PASSING = frozenset({"missing", "too_slow"})
 """Reasons of a failed fetch that may be gone a while later."""
+
+
+SCHEMES = frozenset({"file", "https", "http", "data", "s3", "gs"})
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -85,6 +89,9 @@ class MediaEncoder:
         remote = {one: FetchRequest(one.uri, one.sha256) for one in wanted if one.uri is not None}
         fetched = self._fetcher.fetch_many(list(remote.values()), budget_seconds) if remote else []
         contents = dict(zip(remote, fetched, strict=True))
+        for request, content in zip(remote.values(), fetched, strict=True):
+            outcome = content.reason if isinstance(content, MediumError) else "fetched"
+            FETCHES.labels(_scheme(request.uri), outcome).inc()
         return [contents[one] if one in remote else (one.text or "").encode() for one in wanted]
 
 
@@ -99,6 +106,12 @@ def guess_modality(uri: str) -> Modality | None:
         return Modality(kind.partition("/")[0].lower())
     except ValueError:
         return None
+
+
+def _scheme(uri: str) -> str:
+    """The scheme where it is one of the known, so that no input makes labels without end."""
+    scheme = uri.partition(":")[0].lower()
+    return scheme if scheme in SCHEMES else "other"
 
 
 def _masked(wanted: Wanted, error: MediumError) -> Encoded:
