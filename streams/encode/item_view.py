@@ -94,6 +94,8 @@ class ItemView:
 
     def take_arrived(self) -> set[str]:
         """Ids of the items that came since the last call, once caught up."""
+        if not self._arrived:
+            return set()
         with self._lock:
             arrived, self._arrived = self._arrived, set()
             return arrived

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from encoders.base import Encoded
 from streams.encode.late_media import LateMedia
 from streams.encode.media import Wanted
+from streams.encode.recollection import Recollection
 from streams.encode.sink import TransactionAborted, TransactionalSink
 from streams.encode.source import Place, RawSource
 from streams.encode.stage import NO_NEWS, STAGE, EncodeStage, News, Outcome
@@ -48,6 +49,7 @@ class EncodeLoop:
         self._sink = sink
         self._stage = stage
         self._late = late
+        self._recollection = Recollection(settings)
         self._limit = settings.encode.batch_records
         self._interactions = settings.topics.interactions
         self._backlog: list[RawRecord] = []
@@ -60,6 +62,7 @@ class EncodeLoop:
         self._thread = ThreadPoolExecutor(1, "encode-stage")
 
     def close(self) -> None:
+        self._recollection.stop()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def step(self, beat: Callable[[], None]) -> None:
@@ -68,18 +71,31 @@ class EncodeLoop:
         # A backlog is worked off first; asking for one record more keeps us in the group meanwhile.
         fresh = self.source.read(1 if self._backlog else self._limit, wait=not self._backlog)
         records, self._backlog = self._backlog + fresh, []
-        self._stage.pending.forget_partitions(self.source.revoked)
-        self.source.revoked.clear()
+        self._rebalanced()
         if self.source.generation != generation:
-            self._read_again(records)
+            self._read_again(records, beat)
             return
         news = self._news()
         if records or news:
             self._batch(records, news, beat)
 
+    def _rebalanced(self) -> None:
+        """Forget what went first: a partition may have gone and come back."""
+        if self.source.revoked:
+            self._stage.pending.forget_partitions(self.source.revoked)
+            self._recollection.went(self.source.revoked)
+            self.source.revoked.clear()
+        if self.source.came:
+            self._recollection.came(self.source.came)
+            self.source.came.clear()
+
     def _news(self) -> News:
         """What some event waits for. It is offered again until a batch with it is committed."""
         waits_for = self._stage.pending.waits_for
+        for each in self._recollection.take():
+            self._stage.pending.remember(each.draft, {each.item_id}, each.sequence)
+            if self._stage.view.get(each.item_id) is not None:
+                self._arrived.add(each.item_id)
         self._arrived.update(filter(waits_for, self._stage.view.take_arrived()))
         self._came.update((each, encoded) for each, encoded in self._late.take().items() if waits_for(each))
         return News(frozenset(self._arrived), dict(self._came)) if self._arrived or self._came else NO_NEWS
@@ -90,7 +106,7 @@ class EncodeLoop:
         outcome = self._encode(records, news, beat)
         encoded = time.monotonic()
         if self.source.generation != generation:
-            self._read_again(records)
+            self._read_again(records, beat)
             return
         ends = self._ends(records[: outcome.taken], outcome)
         if not ends:
@@ -99,7 +115,7 @@ class EncodeLoop:
         try:
             self._sink.commit(outcome, self.source.offsets(ends), self.source.metadata())
         except TransactionAborted as error:
-            self._aborted(error)
+            self._aborted(error, beat)
             return
         self._aborts = 0
         self.source.advance(ends)
@@ -113,14 +129,14 @@ class EncodeLoop:
         self._arrived -= news.items
         self._came.clear()
 
-    def _read_again(self, records: list[RawRecord]) -> None:
-        """Partitions came or went while these records were in hand: one that went and came back is read
+    def _read_again(self, records: list[RawRecord], beat: Callable[[], None]) -> None:
+        """Partitions came or went while these records were in hand.
 
-        from its committed offset, which would bring them twice.
+        One that went and came back is read from its committed offset, which would bring them twice.
         """
         if records or self._backlog:
             self._backlog = []
-            self.source.rewind()
+            self.source.rewind(beat)
 
     def _encode(self, records: list[RawRecord], news: News, beat: Callable[[], None]) -> Outcome:
         """The outcome of a batch. While it takes long, further records are read into the backlog, slowly."""
@@ -147,13 +163,13 @@ class EncodeLoop:
         ends.update({(record.topic, record.partition): record.offset + 1 for record in records})
         return ends
 
-    def _aborted(self, error: TransactionAborted) -> None:
+    def _aborted(self, error: TransactionAborted, beat: Callable[[], None]) -> None:
         self._aborts += 1
         if self._aborts >= MAX_ABORTS:
             raise EngineError(f"{self._aborts} transactions in a row were aborted: {error}") from error
         time.sleep(ABORT_PAUSES[min(self._aborts, len(ABORT_PAUSES)) - 1])
         self._backlog = []
-        self.source.rewind()
+        self.source.rewind(beat)
 
     def _measure(self, outcome: Outcome, encoding: float, committing: float) -> None:
         if outcome.fetched:

@@ -4,11 +4,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NoReturn
 
 from streams.dead_letters import produce_dead_letter
 from streams.encode.stage import Outcome
 from streams.errors import EngineError, OwnershipLost, PenchantError
-from streams.kafka import KafkaError, KafkaException, Producer, TopicPartition, producer
+from streams.kafka import Config, KafkaError, KafkaException, Producer, TopicPartition, producer
 from streams.settings import Settings
 
 _CALL_SECONDS = 10.0
@@ -18,44 +19,49 @@ PATIENCE_SECONDS = 1_800.0
 
 _log = logging.getLogger(__name__)
 
+_FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+
 Offsets = list[TopicPartition]
 
 
 class TransactionAborted(PenchantError):
-    """Nothing of the batch is visible; the worker goes back to the committed offsets."""
+    """The batch did not become visible, or nobody knows: the worker goes back to the committed offsets."""
 
 
 class TransactionalSink:
-    """One transaction per batch. `beat` is called while waiting for the broker."""
+    """One transaction per batch. `beat` is called while waiting for the broker.
+
+    A producer that failed for good is replaced by a new one under the same id, which aborts what was left
+    open; after it nobody knows how the last transaction ended, so that the committed offsets must be read
+    again. Only one that was fenced within its transaction's time ends the worker: another has its id.
+    """
 
     def __init__(
-        self,
-        settings: Settings,
-        transactional_id: str,
-        dead_letter_bytes: int,
-        beat: Callable[[], None],
+        self, settings: Settings, transactional_id: str, dead_letter_bytes: int, beat: Callable[[], None]
     ) -> None:
+        self._kafka = settings.kafka
         self._topics = settings.topics
+        self._id = transactional_id
         self._dead_letter_bytes = dead_letter_bytes
         self._beat = beat
-        # All of a transaction goes out at its commit, so that lingering would only add to the latency.
-        overrides = {
-            "linger.ms": 0,
-            "retry.backoff.ms": 2,
-            "message.max.bytes": max(1_000_000, dead_letter_bytes),
-        }
-        self._producer: Producer = producer(settings.kafka, transactional_id, overrides)
+        self._timeout = settings.kafka.transaction_timeout_ms / 1000
+        self._begun = 0.0
+        self._producer = self._make()
 
     def open(self) -> None:
         """Take the transactional id over: whatever was left open under it is aborted, its owner fenced."""
-        self._settle("init_transactions", lambda: self._producer.init_transactions(_CALL_SECONDS))
+        self._settle(
+            "init_transactions", lambda: self._producer.init_transactions(_CALL_SECONDS), PATIENCE_SECONDS
+        )
 
     def commit(self, outcome: Outcome, offsets: Offsets, metadata: object) -> None:
         """Write the outcome and the offsets, or nothing.
 
-        Raises TransactionAborted where nothing became visible and the worker may go on, EngineError where
+        Raises TransactionAborted where the worker may go on from the committed offsets, EngineError where
         it may not.
         """
+        self._begun = time.monotonic()
+        patience = 2 * self._timeout
         try:
             # 1. Begin.
             self._producer.begin_transaction()
@@ -65,16 +71,32 @@ class TransactionalSink:
             self._settle(
                 "send_offsets_to_transaction",
                 lambda: self._producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS),
+                patience,
             )
             # 4. Commit; all that was produced is out and acknowledged before.
-            self._settle("commit_transaction", lambda: self._producer.commit_transaction(_CALL_SECONDS))
+            self._settle(
+                "commit_transaction", lambda: self._producer.commit_transaction(_CALL_SECONDS), patience
+            )
         except KafkaException as error:
-            self._abort(error)
+            self._abort(_cause(error), patience)
 
     def close(self) -> None:
-        """Forget the producer; a transaction that is open is left to the next `open` under the id."""
-        self._producer.purge()
-        self._producer.flush(1.0)
+        """Drop what is not sent; a transaction that is open is left to the next `open` under the id."""
+        try:
+            self._producer.purge()
+            self._producer.flush(1.0)
+        except KafkaException as error:
+            _log.debug("closing a producer that failed: %s", error)
+
+    def _make(self) -> Producer:
+        overrides: Config = {
+            # All of a transaction goes out at its commit, so that lingering would only add to the latency.
+            "linger.ms": 0,
+            # The coordinator asks to try again while it still writes the last transaction's markers.
+            "retry.backoff.ms": 2,
+            "message.max.bytes": max(1_000_000, self._dead_letter_bytes),
+        }
+        return producer(self._kafka, self._id, overrides)
 
     def _produce(self, outcome: Outcome) -> None:
         write = self._producer.produce
@@ -108,39 +130,47 @@ class TransactionalSink:
             else:
                 return
 
-    def _settle(self, name: str, call: Callable[[], None]) -> None:
-        """Repeat a call that may be repeated, as while the broker is away."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    def _settle(self, name: str, call: Callable[[], None], patience: float) -> None:
+        """Repeat a call that may be repeated, as while the broker is away. Raises what it raised last."""
+        deadline = time.monotonic() + patience
         while True:
             self._beat()
             try:
                 call()
             except KafkaException as error:
                 cause = _cause(error)
-                if not cause.retriable() or cause.fatal() or cause.txn_requires_abort():
+                final = not cause.retriable() or cause.fatal() or cause.txn_requires_abort()
+                if final or time.monotonic() > deadline:
                     raise
-                if time.monotonic() > deadline:
-                    raise EngineError(f"{name}: gave up waiting for the broker: {cause.str()}") from error
                 _log.warning("%s: %s; trying again", name, cause.str())
             else:
                 return
 
-    def _abort(self, error: KafkaException) -> None:
-        cause = _cause(error)
-        if cause.fatal():
-            raise _ended(cause) from error
-        _log.warning("the transaction is aborted: %s", cause.str())
+    def _abort(self, cause: KafkaError, patience: float) -> NoReturn:
+        _log.warning("the transaction failed: %s", cause.str())
+        if not cause.fatal():
+            try:
+                self._settle(
+                    "abort_transaction", lambda: self._producer.abort_transaction(_CALL_SECONDS), patience
+                )
+            except KafkaException as error:
+                cause = _cause(error)
+            else:
+                raise TransactionAborted(cause.str())
+        self._replace(cause)
+
+    def _replace(self, cause: KafkaError) -> NoReturn:
+        """The broker times out and fences what lasts too long: that speaks of no rival."""
+        if cause.code() in _FENCED and time.monotonic() - self._begun < self._timeout:
+            raise OwnershipLost(f"another producer has this worker's transactional id: {cause.str()}")
+        _log.warning("the producer is made anew: %s", cause.str())
+        self.close()
+        self._producer = self._make()
         try:
-            self._settle("abort_transaction", lambda: self._producer.abort_transaction(_CALL_SECONDS))
-        except KafkaException as failed:
-            raise _ended(_cause(failed)) from failed
-        raise TransactionAborted(cause.str()) from error
-
-
-def _ended(cause: KafkaError) -> EngineError:
-    if cause.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
-        return OwnershipLost(f"another producer has this worker's transactional id: {cause.str()}")
-    return EngineError(f"the transaction failed for good: {cause.str()}")
+            self.open()
+        except KafkaException as error:
+            raise EngineError(f"no transaction can be begun any more: {_cause(error).str()}") from error
+        raise TransactionAborted(cause.str())
 
 
 def _cause(error: KafkaException) -> KafkaError:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from streams.errors import EngineError, SourceRecreated, SourceTrimmed
 from streams.kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition, consumer
@@ -14,6 +14,8 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 PLACING_SECONDS = 40.0
+"""Below the poll interval, within which a rebalance must be answered."""
+PATIENCE_SECONDS = 1_800.0
 _CALL_SECONDS = 15.0
 _IDLE_SECONDS = 0.1
 _LAG_SECONDS = 2.0
@@ -26,12 +28,13 @@ class RawSource:
     """The consuming side of the worker.
 
     `positions` holds per owned partition the first offset that is not committed yet. `revoked` collects
-    partitions of `interactions` that went away, for the worker to forget.
+    partitions of `interactions` that went away, for the worker to forget, and `came` those that came.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.positions: dict[Place, int] = {}
         self.revoked: set[int] = set()
+        self.came: set[int] = set()
         self.generation = 0
         """Grows with each partition that comes or goes."""
         self._settings = settings
@@ -85,13 +88,16 @@ class RawSource:
         """These positions are committed."""
         self.positions.update((place, end) for place, end in ends.items() if place in self.positions)
 
-    def rewind(self) -> None:
-        """Go back to what the group has committed, in all partitions. Raises EngineError."""
+    def rewind(self, beat: Callable[[], None]) -> None:
+        """Go back to what the group has committed, in all partitions. Raises EngineError.
+
+        `beat` is called while waiting for the broker.
+        """
         partitions = [TopicPartition(topic, number) for topic, number in self.positions]
         if not partitions:
             return
         try:
-            for placed in self._place(partitions):
+            for placed in self._place(partitions, PATIENCE_SECONDS, beat):
                 self.positions[placed.topic, placed.partition] = placed.offset
                 self._seek(placed)
         except KafkaException as error:
@@ -113,9 +119,10 @@ class RawSource:
     def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Errors cannot leave a callback of the client: `read` raises them."""
         try:
-            placed = self._place(partitions)
+            placed = self._place(partitions, PLACING_SECONDS, _nothing)
             self.generation += 1
             self.positions.update({(each.topic, each.partition): each.offset for each in placed})
+            self.came.update(each.partition for each in placed if each.topic == self._topics[0])
             client.incremental_assign(placed)
             _log.info("partitions came: %s", _names(placed))
         except (EngineError, KafkaException) as error:
@@ -128,13 +135,17 @@ class RawSource:
             CONSUMER_LAG.remove(each.topic, str(each.partition))
             if each.topic == self._topics[0]:
                 self.revoked.add(each.partition)
+                self.came.discard(each.partition)
         client.incremental_unassign(partitions)
         _log.info("partitions went: %s", _names(partitions))
 
-    def _place(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    def _place(
+        self, partitions: list[TopicPartition], patience: float, beat: Callable[[], None]
+    ) -> list[TopicPartition]:
         """Where to start: the committed offset, else the start of the log. Never past what is there."""
-        deadline = time.monotonic() + PLACING_SECONDS
+        deadline = time.monotonic() + patience
         while True:
+            beat()
             try:
                 committed = self._consumer.committed(partitions, timeout=_CALL_SECONDS)
                 return [self._check(each) for each in committed]
@@ -202,6 +213,10 @@ class RawSource:
             marks = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
             if marks is not None and marks[1] >= 0:
                 CONSUMER_LAG.labels(topic, str(number)).set(max(0, marks[1] - position))
+
+
+def _nothing() -> None:
+    """A callback of the client has the time that its poll interval gives, and no more."""
 
 
 def _headers(message: Message) -> RawHeaders:

@@ -181,6 +181,19 @@ def test_an_item_that_comes_late_amends_its_events(settings: Settings) -> None:
         assert list(amended.vectors) == [0]
 
 
+def test_what_a_killed_worker_waited_for_is_not_forgotten(settings: Settings) -> None:
+    names = settings.topics
+    with child(settings):
+        produce_json(settings, names.interactions, [event(0, item_id="late", text=None)])
+        until("the event to be covered", lambda: covered(settings) == 1)
+    produce_json(settings, names.items, [("late", {"item_id": "late", "title": "A dog"})])
+    with running(settings):
+        until("the correction", lambda: len(rows_of(settings)) == 2)
+    amended = rows_of(settings)[1]
+    assert (amended.kind, amended.event_id, amended.sequence) == (RowKind.AMEND, "e0", 1)
+    assert list(amended.vectors) == [0]
+
+
 def packs_partition(settings: Settings, key: str) -> int:
     """The partition that the raw record of the key is in."""
     (partition,) = {
