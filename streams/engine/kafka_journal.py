@@ -51,7 +51,8 @@ class KafkaJournal:
         self._landed: int | None = None
 
     def fence(self, cancelled: Cancelled) -> Facts:
-        self._producer = kafka.producer(self._settings, transactional_id=self._label)
+        # All of a transaction goes out at its commit, so lingering would only delay it.
+        self._producer = kafka.producer(self._settings, self._label, {"linger.ms": 0})
         patience = _Patience(self._label, cancelled)
         while True:
             try:
