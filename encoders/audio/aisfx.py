@@ -61,7 +61,7 @@ class AiSfx:
     def windows(self, sound: Float32) -> torch.Tensor:
         """One sound to [w, WINDOW, MELS] in 0..1; the last window is filled up with silence."""
         peak = float(np.abs(sound).max(initial=0.0))
-        samples = torch.from_numpy(sound / peak if peak > 0 else sound).to(self._device, torch.float32)
+        samples = torch.tensor(sound / peak if peak > 0 else sound, dtype=torch.float32, device=self._device)
         mel = (self._mel(samples) / self._bands[:, None]).T
         frames = torch.log10(mel * 10_000.0 + 1.0) / LARGEST
         count = max(1, -(-(len(frames) - WINDOW) // WINDOW_HOP) + 1)

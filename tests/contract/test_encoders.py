@@ -99,6 +99,25 @@ def test_leaves_its_input_alone(encoder: Encoder[Any]) -> None:
             np.testing.assert_array_equal(sample, before)
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("encoders.text.minilm", "text:minilm"),
+        ("encoders.image.efficientnet", "image:efficientnet-lite0"),
+        ("encoders.audio.aisfx", "audio:aisfx"),
+    ],
+)
+def test_padding_every_batch_to_one_shape_changes_nothing(
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = build(name)
+    monkeypatch.setattr(f"{module}.fixed_batch", lambda device: 3)
+    padded = build(name)
+    batch = ORDINARY[plain.modality]
+    np.testing.assert_allclose(padded.encode(batch), plain.encode(batch), atol=1e-4)
+    assert padded.encode([]).shape == (0, plain.dim)
+
+
 @pytest.fixture(scope="module")
 def image() -> registry.ImageEncoder:
     return registry.image_encoder(SETTINGS, CPU)
