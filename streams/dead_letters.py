@@ -12,7 +12,7 @@ MAX_MESSAGE = 500
 ORIGINAL_PREFIX = "original-"
 """What the names of the original headers begin with; `traceparent` keeps its own."""
 TRUNCATED = "truncated"
-"""Header that is there when the value had to be cut: the bytes that it had."""
+"""Header that is there when not all of the record fitted: the bytes that its value had."""
 
 _KEPT = "traceparent"
 _RECORD_OVERHEAD = 1024
