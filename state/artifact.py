@@ -67,6 +67,14 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "attention_action": ("actions", "attention"),
     "attention_rank": ("attention", "ring"),
     "attention_time": ("attention", "time"),
+    "review_gain": ("dim",),
+    "review_bias": ("dim",),
+    "review_query": ("review", "dim", "review_dim"),
+    "review_key": ("review", "dim", "review_dim"),
+    "review_value": ("review", "dim", "dim"),
+    "review_action": ("actions", "review"),
+    "review_rank": ("review", "ring"),
+    "review_time": ("review", "time"),
     "dislike_action": ("actions",),
     "readout_latest": ("one",),
     "readout_gate": ("dim", "gated"),
@@ -80,7 +88,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
 }
 """Shape of each weight by the names of its sizes; a size not fixed must be the same wherever it stands."""
 
-MAY_EXCLUDE = frozenset({"head_action", "attention_action", "dislike_action"})
+MAY_EXCLUDE = frozenset({"head_action", "attention_action", "review_action", "dislike_action"})
 """Biases by action, where minus infinity keeps an action out."""
 
 
@@ -95,8 +103,10 @@ class Weights:
     Attention: softmax over the ring of (LN(x_T) query) . (LN(x_j) key) + attention_action + attention_rank
     + attention_time + log weight, of LN(x_j) attention_value, summed over its heads.
     Readout: g = [u; nu] * silu(x_T readout_gate + readout_gate_bias);
-    r = readout_latest x_T + g readout_out + attention;
-    h = unit(LN(r + readout_hidden_out silu(readout_in r + readout_in_bias))).
+    r = readout_latest x_T + g readout_out + attention.
+    Review, where the artifact has heads for it: r' = LN(r), and r becomes r' + attention over the ring with
+    r' as query, by the same formula; so it can look for what the first look left out.
+    Then h = unit(LN(r + readout_hidden_out silu(readout_in r + readout_in_bias))).
     Dislikes: l = dislike_action + log weight, of z.
     `action_weight` is the weight of each action, `asks` is 1 for actions whose event may be the query x_T.
     """
@@ -125,6 +135,14 @@ class Weights:
     attention_action: Float32
     attention_rank: Float32
     attention_time: Float32
+    review_gain: Float32
+    review_bias: Float32
+    review_query: Float32
+    review_key: Float32
+    review_value: Float32
+    review_action: Float32
+    review_rank: Float32
+    review_time: Float32
     dislike_action: Float32
     readout_latest: Float32
     readout_gate: Float32
@@ -245,3 +263,6 @@ def _check(weights: Weights) -> None:
         excluded = np.isneginf(array) if name in MAY_EXCLUDE else np.zeros(array.shape, bool)
         if not (np.isfinite(array) | excluded).all():
             raise ModelError(f"weight {name} is not finite")
+    shut = np.isneginf(weights.head_action)
+    if (shut.any(axis=1) != shut.all(axis=1)).any():
+        raise ModelError("weight head_action keeps an action out of some heads only: of all or of none")

@@ -8,11 +8,14 @@ It has the form of a trained artifact (see `artifact.Weights`), with these choic
 - The heads ask nothing (zero queries): each is a mean over the past, weighted by action and age. Even
   heads carry one half of the basis and odd heads the other, so that neighbouring time scales lose
   nothing together.
-- Attention has two heads: one asks for events like the latest, the other knows recency alone.
-- The ranking vector is a blend, constants below; they were chosen by `tests/bench/bench_tastes.py`.
+- Attention has two heads: one asks for events like the latest, the other knows recency alone. They
+  make out what the user follows now, from about the last four events. The review then asks for events
+  of the ring that are unlike it, which brings back the other things that the user follows.
+- The ranking vector is a blend, `Blend`; its constants were chosen by `tests/bench/bench_tastes.py`.
 - What a user rejects stays out of heads and attention and goes to the dislike bank.
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -43,25 +46,42 @@ WEIGHTS_BY_ACTION: dict[Action, float] = {
 
 REJECTING = (Action.UNLIKE, Action.DISLIKE, Action.SKIP)
 
-LATEST = 0.2
-"""Share of the latest event itself."""
-SIMILAR = 0.6
-"""Share of the attention that asks for events like the latest."""
-RECENT = 1.0
-"""Share of the recency mean over the ring."""
-BY_HEAD = (0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1)
-"""Share of each long-term head."""
 
-SHARPNESS = 4.0
-"""Of the attention: logit of an event in the very direction of the latest."""
-RANK_DECAY = (0.05, 0.08)
-"""Loss of logit with each rank in the ring, for either attention head."""
-TIME_DECAY = (0.03, 0.03)
-"""Loss of logit with each doubling of the age."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One head of the attention over the ring."""
+
+    share: float
+    """Of its answer in the ranking vector."""
+    sharpness: float
+    """Logit of an event in the very direction of the query; below zero it asks for the rest."""
+    rank_decay: float
+    """Loss of logit with each rank in the ring."""
+    time_decay: float
+    """Loss of logit with each doubling of the age."""
+    latest: float = 0.0
+    """Further logit of the latest event itself, which is always the most similar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """What the ranking vector is made of. Only the ratios of the shares count."""
+
+    latest: float = 0.2
+    """Share of the latest event itself."""
+    attention: tuple[Asking, ...] = (Asking(1.0, 2.0, 0.3, 0.03, -2.0), Asking(1.0, 0.0, 0.4, 0.03))
+    """Events like the latest, and recency alone."""
+    review: tuple[Asking, ...] = (Asking(1.2, -5.5, 0.12, 0.03),)
+    """What the blend so far, brought to unit length, leaves out: the other taste of a viewer who has two."""
+    heads: tuple[float, ...] = (0.0, 0.0, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1)
+    """Share of each long-term head."""
+
+
+DEFAULT = Blend()
 
 
 @cache
-def content_prior() -> Artifact:
+def content_prior(blend: Blend = DEFAULT) -> Artifact:
     """The artifact that serves where none is configured."""
     zero = np.zeros(DIM, np.float32)
     basis = _basis()
@@ -87,17 +107,15 @@ def content_prior() -> Artifact:
             head_action=np.repeat(_admit(rejecting=False)[:, None], HEAD_COUNT, 1),
             head_value=halves,
             head_item=np.ascontiguousarray(halves.transpose(0, 2, 1)),
-            attention_query=_stack(np.eye(DIM) * SHARPNESS, np.zeros((DIM, DIM))),
-            attention_key=_stack(np.eye(DIM), np.zeros((DIM, DIM))),
-            attention_value=_stack(np.eye(DIM) * SIMILAR, np.eye(DIM) * RECENT),
-            attention_action=np.repeat(_admit(rejecting=False)[:, None], 2, 1),
-            attention_rank=-np.outer(RANK_DECAY, np.arange(RING)).astype(np.float32),
-            attention_time=-np.outer(TIME_DECAY, np.arange(TIME_BUCKETS)).astype(np.float32),
+            review_gain=np.full(DIM, DIM**-0.5, np.float32),
+            review_bias=zero,
+            **_block("attention", blend.attention),
+            **_block("review", blend.review),
             dislike_action=_admit(rejecting=True),
-            readout_latest=np.array([LATEST], np.float32),
+            readout_latest=np.array([blend.latest], np.float32),
             readout_gate=np.zeros((DIM, HEAD_COUNT * HEAD_DIM + HEAD_COUNT), np.float32),
             readout_gate_bias=np.full(HEAD_COUNT * HEAD_DIM + HEAD_COUNT, OPEN_GATE, np.float32),
-            readout_out=_readout(halves),
+            readout_out=_readout(halves, blend.heads),
             readout_in=np.zeros((DIM, 0), np.float32),
             readout_in_bias=np.zeros(0, np.float32),
             readout_hidden_out=np.zeros((0, DIM), np.float32),
@@ -145,12 +163,31 @@ def _halves(basis: Float32) -> Float32:
     return halves
 
 
-def _stack(*matrices: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Float32:
-    return np.stack(matrices).astype(np.float32)
+def _block(name: str, heads: tuple[Asking, ...]) -> dict[str, Float32]:
+    ranks = _slopes([head.rank_decay for head in heads], RING)
+    ranks[:, 0] += [head.latest for head in heads]
+    return {
+        f"{name}_query": _scaled([head.sharpness for head in heads]),
+        f"{name}_key": _scaled([1.0] * len(heads)),
+        f"{name}_value": _scaled([head.share for head in heads]),
+        f"{name}_action": np.repeat(_admit(rejecting=False)[:, None], len(heads), 1),
+        f"{name}_rank": ranks,
+        f"{name}_time": _slopes([head.time_decay for head in heads], TIME_BUCKETS),
+    }
 
 
-def _readout(halves: Float32) -> Float32:
+def _scaled(factors: list[float]) -> Float32:
+    """[heads, DIM, DIM]: the identity, multiplied."""
+    return (np.array(factors)[:, None, None] * np.eye(DIM)).astype(np.float32)
+
+
+def _slopes(decays: list[float], length: int) -> Float32:
+    """[heads, length]: a loss that grows with each place."""
+    return -np.outer(decays, np.arange(length)).astype(np.float32)
+
+
+def _readout(halves: Float32, shares: tuple[float, ...]) -> Float32:
     out = np.zeros((HEAD_COUNT * HEAD_DIM + HEAD_COUNT, DIM), np.float32)
-    for head, share in enumerate(BY_HEAD):
+    for head, share in enumerate(shares):
         out[head * HEAD_DIM : (head + 1) * HEAD_DIM] = halves[head].T * share
     return out

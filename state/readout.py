@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from state.artifact import TIME_BUCKETS, Artifact, Float32
+from state.attention import Attention, Biases, Ring
 from state.codec import Records
 from state.heads import (
     DISLIKE_RATE,
@@ -17,9 +18,9 @@ from state.heads import (
     normed,
     scores,
 )
-from state.layout import DIM, HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
+from state.layout import HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
 from state.ring import cancelled, contributing, newest_first
-from state.rowwise import layer_norm, product, silu, unit
+from state.rowwise import divisor, layer_norm, product, silu, unit
 from state.slots import Slots, directions
 
 Bool = NDArray[np.bool_]
@@ -55,20 +56,6 @@ class Readouts:
 
 
 @dataclass(slots=True, frozen=True)
-class Ring:
-    """Rings of n users, newest first: slots [n, RING] and what is made of them."""
-
-    slots: Slots
-    present: Bool
-    vectors: Float32
-    x: Float32
-    keys: Float32
-    """LayerNorm of x."""
-    weight: Float32
-    """Logarithm of the weight, [n, RING]."""
-
-
-@dataclass(slots=True, frozen=True)
 class Merged:
     """A bank with ring and sums merged: weights of ring [n, RING, k] and sums [n, k], their total [n, k]."""
 
@@ -90,31 +77,38 @@ class Reader:
         self._gates = bool(weights.readout_gate.any())
         self._open = silu(weights.readout_gate_bias)
         self._refines = bool(weights.event_action.any() or weights.event_dwell.any())
-        pairs = np.einsum("hda,hea->hde", weights.attention_query, weights.attention_key)
-        self._asking = np.ascontiguousarray(pairs.transpose(1, 0, 2).reshape(DIM, -1))
-        self._answering = np.ascontiguousarray(weights.attention_value.reshape(-1, DIM))
+        self._look = Attention(
+            weights.attention_query,
+            weights.attention_key,
+            weights.attention_value,
+            Biases(weights.attention_action, weights.attention_rank, weights.attention_time),
+        )
+        self._review = Attention(
+            weights.review_query,
+            weights.review_key,
+            weights.review_value,
+            Biases(weights.review_action, weights.review_rank, weights.review_time),
+        )
 
     def read(self, records: Records) -> Readouts:
         ring = self._ring(records)
         latest = ring.slots["time"][:, 0]
         merged, means = self._heads(records, ring, latest)
-        positive = ring.present & ~np.isneginf(self._weights.attention_action[ring.slots["action"]]).all(
-            axis=2
-        )
+        feeds = ~np.isneginf(self._weights.head_action[ring.slots["action"]]).all(axis=2)
         dislike, mass = self._dislike(records, ring, latest)
         exists = merged.total[:, -1] > 0
         return Readouts(
             version=records["version"].copy(),
             event_count=records["event_count"].copy(),
             time_ms=np.where(latest == NEVER, 0, latest),
-            interest=np.where(exists[:, None], self._interest(ring, merged, means, latest), np.float32(0)),
+            interest=np.where(exists[:, None], self._interest(ring, merged, means), np.float32(0)),
             heads=unit(product(means, self._weights.head_item)),
             head_weights=_shares(merged.log_mass),
             modalities=_modalities(records, ring, merged),
             dislike=dislike,
             dislike_mass=mass,
             recent=ring.vectors,
-            recent_mask=positive,
+            recent_mask=ring.present & feeds,
             recent_items=ring.slots["item"].copy(),
         )
 
@@ -123,7 +117,10 @@ class Reader:
         present = contributing(slots) & ~cancelled(slots)
         vectors = directions(slots)
         x = self._events(slots, vectors)
-        return Ring(slots, present, vectors, x, normed(self._weights, x), log_weights(slots))
+        times = slots["time"]
+        gap = np.where(present, times[:, :1] - np.where(present, times, 0), 0)
+        bucket = np.clip(np.frexp(gap / 1000 + 1)[1] - 1, 0, TIME_BUCKETS - 1)
+        return Ring(slots, present, vectors, x, normed(self._weights, x), log_weights(slots), bucket)
 
     def _events(self, slots: Slots, vectors: Float32) -> Float32:
         """As `heads.events`, user by user: [n, RING, DIM]."""
@@ -146,7 +143,7 @@ class Reader:
         merged = merge(held, ring, logits, (latest, RATES))
         sums = np.matmul(np.ascontiguousarray(merged.ring.transpose(0, 2, 1)), ring.keys)
         sums = product(sums, weights.head_value) + records["value"] * merged.held[..., None]
-        return merged, np.asarray(sums / _divisor(merged.total)[..., None], np.float32)
+        return merged, np.asarray(sums / divisor(merged.total)[..., None], np.float32)
 
     def _dislike(self, records: Records, ring: Ring, latest: Times) -> tuple[Float32, Float32]:
         logits = self._weights.dislike_action[ring.slots["action"]]
@@ -154,9 +151,9 @@ class Reader:
         merged = merge(held, ring, logits[..., None], (latest, DISLIKE_RATE))
         sums = np.einsum("nr,nrd->nd", merged.ring[..., 0], ring.vectors)
         sums = sums + records["dislike_value"] * merged.held
-        return sums / _divisor(merged.total), np.exp(merged.log_mass[:, 0])
+        return sums / divisor(merged.total), np.exp(merged.log_mass[:, 0])
 
-    def _interest(self, ring: Ring, merged: Merged, means: Float32, latest: Times) -> Float32:
+    def _interest(self, ring: Ring, merged: Merged, means: Float32) -> Float32:
         weights = self._weights
         query, key = self._query(ring)
         facts = np.concatenate([means.reshape(-1, HEAD_COUNT * HEAD_DIM), log_masses(merged)], axis=1)
@@ -165,7 +162,10 @@ class Reader:
         else:
             facts *= self._open
         out = weights.readout_latest * query + product(facts, weights.readout_out)
-        out += self._attention(ring, key, latest)
+        out += self._look(ring, key)
+        if self._review.heads:
+            out = layer_norm(out, weights.review_gain, weights.review_bias)
+            out += self._review(ring, out)
         if weights.readout_in.shape[1]:
             hidden = silu(product(out, weights.readout_in) + weights.readout_in_bias)
             out = out + product(hidden, weights.readout_hidden_out)
@@ -178,23 +178,6 @@ class Reader:
         any_asks = asks.any(axis=1)[:, None]
         zero = np.float32(0)
         return np.where(any_asks, ring.x[rows, first], zero), np.where(any_asks, ring.keys[rows, first], zero)
-
-    def _attention(self, ring: Ring, query: Float32, latest: Times) -> Float32:
-        """Exact attention over the ring, summed over its heads: [n, DIM]."""
-        weights = self._weights
-        asking = product(query, self._asking).reshape(len(query), -1, DIM)
-        logits = np.matmul(asking, ring.keys.transpose(0, 2, 1))
-        logits += weights.attention_rank
-        logits += ring.weight[:, None]
-        gap = np.where(ring.present, latest[:, None] - np.where(ring.present, ring.slots["time"], 0), 0)
-        buckets = np.clip(np.frexp(gap / 1000 + 1)[1] - 1, 0, TIME_BUCKETS - 1)
-        logits += weights.attention_time.T[buckets].transpose(0, 2, 1)
-        logits += weights.attention_action[ring.slots["action"]].transpose(0, 2, 1)
-        logits = np.where(ring.present[:, None], logits, np.float32(-np.inf))
-        share = np.exp(logits - finite(logits.max(axis=2, keepdims=True)))
-        share = share / _divisor(share.sum(axis=2, keepdims=True))
-        seen = np.matmul(share, ring.keys)
-        return product(seen.reshape(len(query), -1), self._answering)
 
 
 def merge(
@@ -223,7 +206,7 @@ def merge(
     by_ring, by_sum = np.exp(aged - base[:, None]), np.exp(old - base)
     total = norm * by_sum + by_ring.sum(axis=1)
     gone = ages(reference, latest, rates)
-    log_mass = np.where(total > 0, base + np.log(_divisor(total)) - gone, np.float32(-np.inf))
+    log_mass = np.where(total > 0, base + np.log(divisor(total)) - gone, np.float32(-np.inf))
     return Merged(by_ring, by_sum, total, np.asarray(log_mass, np.float32))
 
 
@@ -232,18 +215,14 @@ def log_masses(merged: Merged) -> Float32:
     return np.log1p(np.exp(np.minimum(merged.log_mass, np.float32(60))))
 
 
-def _divisor(total: Float32) -> Float32:
-    return np.where(total > 0, total, np.float32(1))
-
-
 def _shares(log_mass: Float32) -> Float32:
     """Softmax [n, k] of log masses; zero where there is no mass at all."""
     share = np.exp(log_mass - finite(log_mass.max(axis=1, keepdims=True)))
-    return np.asarray(share / _divisor(share.sum(axis=1, keepdims=True)), np.float32)
+    return np.asarray(share / divisor(share.sum(axis=1, keepdims=True)), np.float32)
 
 
 def _modalities(records: Records, ring: Ring, merged: Merged) -> Float32:
     shares = ring.slots["shares"].astype(np.float32) * np.float32(1 / 255)
     sums = np.einsum("nr,nrm->nm", merged.ring[:, :, MODALITY_HEAD], shares)
     sums = sums + records["modalities"] * merged.held[:, MODALITY_HEAD, None]
-    return np.asarray(sums / _divisor(sums.sum(axis=1, keepdims=True)), np.float32)
+    return np.asarray(sums / divisor(sums.sum(axis=1, keepdims=True)), np.float32)

@@ -47,6 +47,11 @@ def layer_norm(vectors: Float32, gain: Float32, bias: Float32) -> Float32:
     return out
 
 
+def divisor(total: Float32) -> Float32:
+    """What to divide by where a total may be zero."""
+    return np.where(total > 0, total, np.float32(1))
+
+
 def silu(values: Float32) -> Float32:
     """x times its logistic function (Elfwing, Uchibe, Doya 2017)."""
     return np.asarray(values / (1 + np.exp(np.clip(-values, -80, 80))), np.float32)

@@ -278,21 +278,27 @@ class Reading:
         mass = np.log1p(np.exp(np.minimum(masses, 60)))
         out = w["readout_latest"] * x + (np.concatenate([means.ravel(), mass]) * gate) @ w["readout_out"]
         for head in range(len(w["attention_query"])):
-            out = out + self.attention(head, key, live)
+            out = out + self.attention(("attention", head), key, live)
+        if len(w["review_query"]):
+            out = norm(out, w["review_gain"], w["review_bias"])
+            out = out + sum(
+                self.attention(("review", head), out, live) for head in range(len(w["review_query"]))
+            )
         out = out + silu(out @ w["readout_in"] + w["readout_in_bias"]) @ w["readout_hidden_out"]
         return unit(norm(out, w["readout_gain"], w["readout_bias"]))
 
-    def attention(self, head: int, query: np.ndarray, live: list[int]) -> np.ndarray:
-        w, logits = self.weights, []
+    def attention(self, block: tuple[str, int], query: np.ndarray, live: list[int]) -> np.ndarray:
+        (name, head), logits = block, []
+        w = {part: self.weights[f"{name}_{part}"][head] for part in ("query", "key", "value", "rank", "time")}
         newest = sorted(self.ring, key=lambda part: (part.time, part.order), reverse=True)
         for place in live:
             part = self.parts[place]
             rank = next(at for at, other in enumerate(newest) if other is part)
             doubling = min(int(math.log2((self.now - part.time) / 1000 + 1)), 31)
-            asked = (query @ w["attention_query"][head]) @ (self.keys[place] @ w["attention_key"][head])
-            bias = w["attention_rank"][head, rank] + w["attention_time"][head, doubling]
-            action = w["attention_action"][self.codes[place], head]
+            asked = (query @ w["query"]) @ (self.keys[place] @ w["key"])
+            bias = w["rank"][rank] + w["time"][doubling]
+            action = self.weights[f"{name}_action"][self.codes[place], head]
             logits.append(asked + bias + action + math.log(part.weight))
         shares = softmax(logits)
         seen = sum((s * self.keys[p] for s, p in zip(shares, live, strict=True)), np.zeros(64))
-        return seen @ w["attention_value"][head]
+        return seen @ w["value"]

@@ -30,6 +30,8 @@ SIZES = {
     "event_hidden": 24,
     "readout_hidden": 40,
     "attention": 3,
+    "review": 2,
+    "review_dim": 8,
     "attention_dim": 16,
 }
 
@@ -42,12 +44,15 @@ def learned() -> Artifact:
     for name, sizes in SHAPES.items():
         shape = tuple(SIZES[size] for size in sizes)
         scale = (
-            shape[-2] ** -0.5 if len(shape) > 1 and name not in ("attention_rank", "attention_time") else 0.3
+            shape[-2] ** -0.5
+            if len(shape) > 1
+            and name not in ("attention_rank", "attention_time", "review_rank", "review_time")
+            else 0.3
         )
         arrays[name] = (rng.normal(size=shape) * scale).astype(np.float32)
     arrays["action_weight"] = rng.uniform(0.5, 4, 11).astype(np.float32)
     arrays["asks"] = (np.arange(11) % 4 != 3).astype(np.float32)
-    for name in ("item_gain", "event_gain", "readout_gain"):
+    for name in ("item_gain", "event_gain", "review_gain", "readout_gain"):
         arrays[name] = (1 + arrays[name] * 0.1).astype(np.float32)
     arrays["head_action"][4] = -np.inf
     arrays["attention_action"][4] = -np.inf
@@ -99,15 +104,15 @@ class History(list[Row]):
 
     def __repr__(self) -> str:
         return "\n".join(
-            f"{RowKind(row.kind).name} {row.event_id} #{row.sequence} {ACTIONS[row.action]} {row.item_id} at {row.time}"
-            f" {sorted(row.vectors)} {row.value} {row.dwell_seconds} {row.watched_fraction}"
+            f"{RowKind(row.kind).name} {row.event_id} #{row.sequence} {ACTIONS[row.action]} {row.item_id}"
+            f" at {row.time} {sorted(row.vectors)} {row.value} {row.dwell_seconds} {row.watched_fraction}"
             for row in self
         )
 
 
 @st.composite
 def events(draw: st.DrawFn, max_size: int = 60) -> History:
-    """Distinct events in order of time, with all that may be odd: equal times, gaps of years, weights of zero."""
+    """Distinct events in order of time, with all that may be odd: equal times, gaps of years, no weight."""
     count = draw(st.integers(1, max_size))
     time, out = NOW, []
     for number in range(count):
@@ -130,7 +135,7 @@ def events(draw: st.DrawFn, max_size: int = 60) -> History:
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """Rows as they may arrive: out of order, repeated, amended, retracted, with corrections of the unknown."""
+    """Rows as they may arrive: out of order, repeated, amended, retracted, or correcting the unknown."""
     before = [event(1_000 + number, time=NOW - YEAR + number) for number in range(draw(st.integers(0, 140)))]
     rows = draw(events())
     if draw(st.booleans()):
