@@ -1,13 +1,13 @@
 """The alignment that needs no data: made from the encoders' own class names and class weights.
 
-Shared part (80 dimensions): text vectors, centred on everyday words, in the principal axes of the thousand
+Shared part (72 dimensions): text vectors, centred on everyday words, in the principal axes of the thousand
 ImageNet class names; an image enters it by the names of its likeliest classes (ConSE).
-Private parts (24 dimensions each): image features in the principal axes of the image classifier's weights,
+Private parts (28 dimensions each): image features in the principal axes of the image classifier's weights,
 sound features in those of the sound classifier's. They keep neighbours of one modality apart that the class
 names cannot tell from each other, and give 0 across modalities instead of noise.
 
-The leading half of the shared and of each private part comes first, so that the first 64 dimensions are a
-smaller copy of the whole (`alignment.to_64`).
+The leading axes of each part come first, so that the first 64 dimensions are a smaller copy of the whole
+(`alignment.to_64`).
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,10 @@ from encoders.image.classes import class_names
 
 REVISION = 1
 """Raise it with any change to how the maps are made."""
-SHARED, PRIVATE = 80, 24
-PRIVATE_GAIN = 3.0
+SHARED, PRIVATE = 72, 28
+LEADING = (36, 18, 10)
+"""Dimensions of the shared, the image and the sound part that lie among the first 64."""
+PRIVATE_GAIN = 4.0
 """Of an image's private part beside its shared part. More finds likelier neighbours among images and fewer
 images by text; measured in docs/decisions/0002-alignment.md."""
 SENTENCES = ("{}", "A {}.", "I like the {}.")
@@ -95,11 +97,13 @@ def _private_axes(weights: Float32) -> Float32:
 
 
 def part_columns() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Columns of the shared, image and sound parts; each part's leading half lies in the first 64."""
-    front, back = np.arange(SHARED_DIM // 2), np.arange(SHARED_DIM // 2, SHARED_DIM)
-    cuts = [SHARED // 2, (SHARED + PRIVATE) // 2]
-    parts = [np.concatenate(pair) for pair in zip(np.split(front, cuts), np.split(back, cuts), strict=True)]
-    return parts[0], parts[1], parts[2]
+    """Columns of the shared, the image and the sound part, each in order of its axes."""
+    half = SHARED_DIM // 2
+    trailing = np.subtract((SHARED, PRIVATE, PRIVATE), LEADING)
+    front = np.split(np.arange(half), np.cumsum(LEADING)[:2])
+    back = np.split(np.arange(half, SHARED_DIM), np.cumsum(trailing)[:2])
+    shared, image, sound = (np.concatenate(pair) for pair in zip(front, back, strict=True))
+    return shared, image, sound
 
 
 def _placed(weights: Float32, columns: NDArray[np.int64]) -> Float32:
