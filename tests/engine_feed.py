@@ -187,10 +187,12 @@ def check(settings: Settings, feed: Feed) -> None:
     outputs: dict[bytes, list[bytes]] = defaultdict(list)
     for message in read_all(settings, settings.topics.interests):
         outputs[message.key() or b""].append(message.value() or b"")
-    assert {key: len(values) for key, values in outputs.items()} == {
-        key: len(values) for key, values in feed.outputs.items()
+    wrong = {
+        key: (len(outputs[key]), len(feed.outputs[key]))
+        for key in outputs.keys() | feed.outputs.keys()
+        if outputs[key] != feed.outputs[key]
     }
-    assert outputs == feed.outputs
+    assert not wrong, f"of {len(feed.outputs)} users {len(wrong)} have other outputs than expected: {wrong}"
     assert states(changelog(settings)) == feed.states
 
 
