@@ -12,6 +12,7 @@ import torchaudio
 from encoders.base import Float32, Modality
 from encoders.device import fixed_batch, working_dtype
 from encoders.errors import ArtifactError
+from encoders.folding import fold_norm
 from encoders.media.decoded import SOUND_RATE
 
 DIM = 512
@@ -115,4 +116,8 @@ def load_net() -> torch.nn.Module:
             if key.startswith(prefix)
         }
     )
-    return net.eval()  # type: ignore[no-any-return]
+    net.eval()
+    for block in (net.conv_block1, net.conv_block2, net.conv_block3, net.conv_block4):
+        fold_norm(block, "conv1", "bn1")
+        fold_norm(block, "conv2", "bn2")
+    return net.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]
