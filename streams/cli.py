@@ -21,11 +21,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "interests": ("interests", "Run the interests worker."),
     "items": ("items", "Load items into the catalogue, and withdraw them."),
     "send": ("send", "Send interaction events."),
+    "dead-letters": ("dead_letters", "List, show and redrive records that were set aside."),
     "watch": ("watch", "Watch interests and recommendations change."),
     "doctor": ("doctor", "Check broker, topics, models, device, disk, clock and settings."),
     "demo": ("demo", "Run the whole product on sample media, with a live table."),
 }
-"""Command to (module in `streams.commands`, one line of help). The module's command has the same name."""
+"""Command to (module in `streams.commands`, one line of help). The module's command has the same name,
+with underscores for dashes."""
 
 
 class LazyGroup(click.Group):
@@ -38,7 +40,7 @@ class LazyGroup(click.Group):
         module = self._module(cmd_name)
         if module is None:
             return None
-        command = getattr(importlib.import_module(module), cmd_name)
+        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{cmd_name} is not a command")
         return command

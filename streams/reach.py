@@ -51,24 +51,27 @@ def beginnings(counts: dict[str, int]) -> list[kafka.TopicPartition]:
 def ends(client: kafka.Consumer, counts: dict[str, int]) -> list[kafka.TopicPartition]:
     """The place behind the last record of every partition, as it is now. Raises TopicError."""
     return [
-        kafka.TopicPartition(topic, partition, _high(client, topic, partition))
+        kafka.TopicPartition(topic, partition, marks(client, topic, partition)[1])
         for topic, count in counts.items()
         for partition in range(count)
     ]
 
 
-def _high(client: kafka.Consumer, topic: str, partition: int) -> int:
-    """A topic that was just created has no leader for a moment: such errors are tried again."""
+def marks(client: kafka.Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """First offset of a partition and the one behind its last; for `read_committed` the last stable one.
+
+    A topic that was just created has no leader for a moment: such errors are tried again. Raises TopicError.
+    """
     deadline = time.monotonic() + CALL_SECONDS
     place = kafka.TopicPartition(topic, partition)
     while True:
         try:
-            marks = client.get_watermark_offsets(place, timeout=CALL_SECONDS)
+            found = client.get_watermark_offsets(place, timeout=CALL_SECONDS)
         except kafka.KafkaException as error:
             if error.args[0].code() in _PASSING and time.monotonic() < deadline:
                 time.sleep(RETRY_SECONDS)
                 continue
             raise TopicError(f"{topic}-{partition}: cannot be read: {error.args[0].str()}") from error
-        if marks is None:
+        if found is None:
             raise TopicError(f"{topic}-{partition}: the broker does not tell its end")
-        return marks[1]
+        return found

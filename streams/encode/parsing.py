@@ -73,8 +73,13 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
     time, clamped = clamp(time, record.timestamp)
     event_id = interaction.event_id
     if event_id is None:
-        event_id = f"{record.topic}-{record.partition}-{record.offset}"
+        event_id = made_event_id(record)
     return Event(record, interaction, event_id, action, time, clamped, _traceparent(record))
+
+
+def made_event_id(record: RawRecord) -> str:
+    """The id of an event that has none of its own: its place."""
+    return f"{record.topic}-{record.partition}-{record.offset}"
 
 
 def parse_item(record: RawRecord) -> NewItem | Withdrawal:
