@@ -2,12 +2,12 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from state.store import Store
 from streams.engine.journal import Cancelled, Facts, Journal
 from streams.engine.place import BOOKMARK_KEY, NO_RAW, PLACE_KEY, Bookmark, Place
-from streams.errors import SourceRecreated, SourceTrimmed
+from streams.errors import SourceRecreated
 from streams.metrics import RECOVERY, RESTORED
 
 _log = logging.getLogger(__name__)
@@ -46,8 +46,7 @@ class Opening:
     def run(self) -> Partition:
         """Take the partition from its owner before, and make the store level with its changelog.
 
-        Raises SourceRecreated or SourceTrimmed where going on would skip events in silence, and
-        OpeningCancelled.
+        Raises SourceRecreated where going on would skip events in silence, and OpeningCancelled.
         """
         facts = self.journal.fence(self.cancelled)
         self._restore(facts)
@@ -55,8 +54,7 @@ class Opening:
         if value is None:
             place = Place(facts.source_start, NO_RAW, facts.source_topic)
         else:
-            place = Place.decode(value)
-            _check_source(place, facts, self.label)
+            place = _reached(Place.decode(value), facts, self.label)
         return Partition(self.number, self.label, self.store, self.journal, place, facts.changelog_topic)
 
     def _restore(self, facts: Facts) -> None:
@@ -97,19 +95,28 @@ def _distrust(bookmark: Bookmark, facts: Facts) -> str | None:
     return None
 
 
-def _check_source(place: Place, facts: Facts, label: str) -> None:
+def _reached(place: Place, facts: Facts, label: str) -> Place:
+    """The place, not before the start of the source.
+
+    Behind the last record lie markers, one for each producer that wrote there, so that a source which was
+    read to its end, and then cut by retention, begins beyond the place. Where records were cut unread, the
+    next one with a raw range leaves a hole. Without raw ranges nothing can tell: it is said aloud.
+    """
     if place.topic != facts.source_topic:
         raise SourceRecreated(
             f"{label}: the source topic was deleted and made anew, so its offsets start again; "
             "delete the changelog topic too, or give the deployment another app.name"
         )
-    # The one offset that may be missing is the marker of the last transaction that was read.
-    if facts.source_start > place.source + 1:
-        raise SourceTrimmed(
-            f"{label}: the source was cut up to offset {facts.source_start}, yet nothing beyond "
-            f"{place.source} was read; raise the topic's retention, and delete the changelog topic to go on "
-            "without the lost events"
+    if facts.source_start <= place.source:
+        return place
+    if place.raw == NO_RAW:
+        _log.warning(
+            "%s: the source was cut up to offset %d, and read up to %d: what was not read is lost",
+            label,
+            facts.source_start,
+            place.source,
         )
+    return replace(place, source=facts.source_start)
 
 
 def _now_ms() -> int:

@@ -225,7 +225,10 @@ class Runner(Generic[RowT]):
         for number, offset in outcome.holes.items():
             HOLES.inc()
             self._stuck(
-                number, offset, "the records after it cannot be had; was the source cut by retention?"
+                number,
+                offset,
+                "records are missing there; was the source cut by retention? Raise the retention, and delete "
+                "the changelog topic to go on without the lost events",
             )
             _log.warning("%s-%d: hole before offset %d: reading again", self._options.name, number, offset)
             self._reread(number, offset)

@@ -21,7 +21,6 @@ from streams.errors import (
     EngineError,
     OwnershipLost,
     SourceRecreated,
-    SourceTrimmed,
     TopicError,
 )
 from streams.kafka import (
@@ -275,7 +274,7 @@ def _until_gone(settings: Settings, topic: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_source_that_was_cut_behind_the_place_is_refused(settings: Settings) -> None:
+def test_records_that_were_cut_unread_leave_a_hole(settings: Settings) -> None:
     topic = settings.topics.interactions_encoded
     feeder = producer(settings.kafka)
     for record in source(10):
@@ -287,8 +286,10 @@ def test_a_source_that_was_cut_behind_the_place_is_refused(settings: Settings) -
     admin = admin_client(settings.kafka)
     for future in admin.delete_records([TopicPartition(topic, 0, 6)]).values():
         future.result(SECONDS)
-    with pytest.raises(SourceTrimmed):
-        Owner(settings).open()
+    late = Owner(settings)
+    assert late.open() == 6
+    outcome = late.process(source(10), 6, 10)
+    assert outcome.rows == 0 and outcome.holes == {0: 6}
     fresh = Owner(_renamed(settings))
     create_topics(fresh.settings)
     assert fresh.open() == 6

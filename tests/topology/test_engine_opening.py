@@ -1,5 +1,6 @@
 """What an opening refuses, and which local stores it does not trust."""
 
+import logging
 import time
 from collections import deque
 from dataclasses import replace
@@ -10,9 +11,9 @@ from state.store import MemoryStore
 from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.faults import VARIABLE, fault_from, no_fault
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Bookmark, Place
-from streams.errors import EngineError, SettingsError, SourceRecreated, SourceTrimmed
+from streams.errors import EngineError, SettingsError, SourceRecreated
 from streams.testing import START_MS, MemoryJournal, MemoryLog
-from tests.counting import KIND_USER, CountingProcessor, Event, pack
+from tests.counting import KIND_USER, CountingProcessor, Event, correction, pack
 
 DAY_MS = 86_400_000
 
@@ -52,21 +53,38 @@ def test_without_a_place_the_source_is_read_from_its_beginning() -> None:
     assert engine.adopt(engine.open(0)) == 40
 
 
-def test_a_source_cut_behind_the_place_is_refused() -> None:
-    log, store = MemoryLog(), _Recording()
-    used(log, store)
-    log.facts = replace(log.facts, source_start=7)
-    with pytest.raises(SourceTrimmed, match="retention"):
-        open_engine(log, store).open(0)
-    assert store.closed == 1
-
-
-def test_a_source_cut_up_to_the_marker_behind_the_place_is_not() -> None:
+@pytest.mark.parametrize("start", [6, 40])
+def test_a_source_cut_behind_the_place_goes_on_where_only_markers_were_cut(start: int) -> None:
+    """Transactions leave markers behind the last record, one for each producer that wrote there."""
     log, store = MemoryLog(), MemoryStore()
     used(log, store)
-    log.facts = replace(log.facts, source_start=6)
+    log.facts = replace(log.facts, source_start=start)
     engine = open_engine(log, store)
-    assert engine.adopt(engine.open(0)) == 5
+    assert engine.adopt(engine.open(0)) == start
+    outcome = engine.process({0: deque([(start, pack(5, "a"))])}, START_MS)
+    assert outcome.rows == 1 and not outcome.holes
+
+
+def test_a_source_cut_behind_the_place_shows_a_hole_where_records_were_cut() -> None:
+    log, store = MemoryLog(), MemoryStore()
+    used(log, store)
+    log.facts = replace(log.facts, source_start=7)
+    engine = open_engine(log, store)
+    assert engine.adopt(engine.open(0)) == 7
+    outcome = engine.process({0: deque([(7, pack(7, "a"))])}, START_MS)
+    assert outcome.rows == 0 and outcome.holes == {0: 7}
+
+
+def test_what_may_be_lost_of_a_source_without_raw_ranges_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    log, store = MemoryLog(), MemoryStore()
+    engine = open_engine(log, store)
+    engine.adopt(engine.open(0))
+    engine.process({0: deque([(0, correction("a"))])}, START_MS)
+    log.facts = replace(log.facts, source_start=9)
+    with caplog.at_level(logging.WARNING):
+        engine = open_engine(log, store)
+        assert engine.adopt(engine.open(0)) == 9
+    assert "cut up to offset 9" in caplog.text
 
 
 def test_a_source_made_anew_is_refused() -> None:
