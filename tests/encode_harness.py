@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 
 from state.events import Pack, Row
-from streams.encode.worker import EncodeWorker
+from streams.encode.worker import EncodeWorker, MediaFactory
 from streams.kafka import Message
 from streams.settings import Settings
-from tests.encode_child import make_media
+from tests.encode_child import make_media as fake
 from tests.integration.conftest import read_all
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 def event(number: int, **fields: Any) -> tuple[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def until(what: str, holds: Callable[[], bool], seconds: float = SECONDS) -> Non
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[EncodeWorker]:
+def running(settings: Settings, make_media: MediaFactory | None = fake) -> Iterator[EncodeWorker]:
     """A worker in a thread of this process, ready; drained at the end, and its error raised."""
     worker = EncodeWorker(settings, make_media)
     stop = threading.Event()

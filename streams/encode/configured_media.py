@@ -15,14 +15,19 @@ from streams.settings import Settings
 
 def configured_media(settings: Settings, folder: Path, stack: ExitStack) -> MediaEncoder:
     """What fetches and encodes media; its vector cache lies in the folder, and the stack closes it."""
+    bank = configured_bank(settings, folder, stack)
+    fetcher = Fetcher(settings.fetch)
+    stack.callback(fetcher.close)
+    return MediaEncoder(bank, fetcher, settings.encode.media_budget_seconds)
+
+
+def configured_bank(settings: Settings, folder: Path, stack: ExitStack) -> EncoderBank:
+    """The encoders with their decoders, and the vector cache in the folder; the stack closes them."""
     cache = VectorCache(folder / "vectors", settings.encoders.cache_bytes)
     stack.callback(cache.close)
     pool = DecodePool(settings.encoders)
     stack.callback(pool.close)
-    bank = EncoderBank(settings.encoders, cache, pool, _observe)
-    fetcher = Fetcher(settings.fetch)
-    stack.callback(fetcher.close)
-    return MediaEncoder(bank, fetcher, settings.encode.media_budget_seconds)
+    return EncoderBank(settings.encoders, cache, pool, _observe)
 
 
 def _observe(modality: Modality, seconds: float) -> None:

@@ -1,12 +1,14 @@
 """The producing side: what a batch writes and what it consumed, in one Kafka transaction."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from streams.dead_letters import produce_dead_letter
+from streams.encode.apart import CallHangs, call_apart
 from streams.encode.stage import Outcome
 from streams.errors import EngineError, OwnershipLost, PenchantError
 from streams.kafka import Config, KafkaError, KafkaException, Producer, TopicPartition, producer
@@ -22,6 +24,7 @@ _log = logging.getLogger(__name__)
 _FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 Offsets = list[TopicPartition]
+Headers = list[tuple[str, bytes | None]]
 
 
 class TransactionAborted(PenchantError):
@@ -49,10 +52,27 @@ class TransactionalSink:
         self._producer = self._make()
 
     def open(self) -> None:
-        """Take the transactional id over: whatever was left open under it is aborted, its owner fenced."""
-        self._settle(
-            "init_transactions", lambda: self._producer.init_transactions(_CALL_SECONDS), PATIENCE_SECONDS
-        )
+        """Take the transactional id over: whatever was left open under it is aborted, its owner fenced.
+
+        Waits for a broker that is away. Raises EngineError where that does not help.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            current = self._producer
+            try:
+                self._apart(partial(current.init_transactions, _CALL_SECONDS), 3 * _CALL_SECONDS)
+            except CallHangs as error:
+                cause = str(error)
+                self._discard()
+            except KafkaException as error:
+                cause = _cause(error).str()
+                if not _cause(error).retriable():
+                    raise EngineError(f"no transaction can be begun: {cause}") from error
+            else:
+                return
+            if time.monotonic() > deadline:
+                raise EngineError(f"no transaction can be begun: {cause}")
+            _log.warning("init_transactions: %s; trying again", cause)
 
     def commit(self, outcome: Outcome, offsets: Offsets, metadata: object) -> None:
         """Write the outcome and the offsets, or nothing.
@@ -61,32 +81,33 @@ class TransactionalSink:
         it may not.
         """
         self._begun = time.monotonic()
-        patience = 2 * self._timeout
         try:
-            # 1. Begin.
-            self._producer.begin_transaction()
-            # 2. Packs, encoded items and dead letters.
-            self._produce(outcome)
-            # 3. The consumed offsets, which the group's coordinator refuses from a worker that lost them.
-            self._settle(
-                "send_offsets_to_transaction",
-                lambda: self._producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS),
-                patience,
-            )
-            # 4. Commit; all that was produced is out and acknowledged before.
-            self._settle(
-                "commit_transaction", lambda: self._producer.commit_transaction(_CALL_SECONDS), patience
-            )
+            work = partial(self._transact, self._producer, outcome, offsets, metadata)
+            self._apart(work, 4 * self._timeout)
+        except CallHangs as error:
+            _log.warning("the transaction hangs: %s", error)
+            self._replace(str(error))
         except KafkaException as error:
-            self._abort(_cause(error), patience)
+            self._abort(_cause(error))
 
     def close(self) -> None:
         """Drop what is not sent; a transaction that is open is left to the next `open` under the id."""
-        try:
-            self._producer.purge()
-            self._producer.flush(1.0)
-        except KafkaException as error:
-            _log.debug("closing a producer that failed: %s", error)
+        _bury(self._producer)
+
+    def _transact(self, client: Producer, outcome: Outcome, offsets: Offsets, metadata: object) -> None:
+        """Runs in a thread that may be left behind: it keeps to the producer that it was given."""
+        # 1. Begin.
+        client.begin_transaction()
+        # 2. Packs, encoded items and dead letters.
+        self._produce(client, outcome)
+        # 3. The consumed offsets, which the group's coordinator refuses from a worker that lost them.
+        client.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS)
+        # 4. Commit; all that was produced is out and acknowledged before.
+        client.commit_transaction(_CALL_SECONDS)
+
+    def _apart(self, call: Callable[[], None], seconds: float) -> None:
+        self._beat()
+        call_apart(call, seconds, self._beat)
 
     def _make(self) -> Producer:
         overrides: Config = {
@@ -98,79 +119,66 @@ class TransactionalSink:
         }
         return producer(self._kafka, self._id, overrides)
 
-    def _produce(self, outcome: Outcome) -> None:
-        write = self._producer.produce
+    def _produce(self, client: Producer, outcome: Outcome) -> None:
         for partition, value in outcome.packs:
-            self._put(partial(write, self._topics.interactions_encoded, value=value, partition=partition))
+            self._put(client, self._topics.interactions_encoded, value=value, partition=partition)
         for key, content in outcome.items:
-            self._put(partial(write, self._topics.items_encoded, key=key, value=content))
+            self._put(client, self._topics.items_encoded, key=key, value=content)
         for letter in outcome.dead_letters:
-            produce_dead_letter(letter, self._dead_letter_bytes, self._put_dead_letter)
+            produce_dead_letter(letter, self._dead_letter_bytes, partial(self._put_dead_letter, client))
 
     def _put_dead_letter(
-        self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+        self, client: Producer, key: bytes | None, value: bytes | None, headers: Headers
     ) -> None:
-        self._put(
-            partial(
-                self._producer.produce, self._topics.dead_letters, key=key, value=value, headers=list(headers)
-            )
-        )
+        self._put(client, self._topics.dead_letters, key=key, value=value, headers=headers)
 
-    def _put(self, produce: Callable[[], None]) -> None:
+    def _put(self, client: Producer, topic: str, **record: Any) -> None:
         """A full queue empties as the broker acknowledges, or as its records time out."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + 2 * self._timeout
         while True:
             try:
-                produce()
+                client.produce(topic, **record)
             except BufferError:
                 if time.monotonic() > deadline:
-                    raise EngineError("the producer's queue stays full: the broker takes nothing") from None
-                self._beat()
-                self._producer.poll(_FULL_SECONDS)
+                    raise KafkaException(KafkaError(KafkaError._QUEUE_FULL)) from None
+                client.poll(_FULL_SECONDS)
             else:
                 return
 
-    def _settle(self, name: str, call: Callable[[], None], patience: float) -> None:
-        """Repeat a call that may be repeated, as while the broker is away. Raises what it raised last."""
-        deadline = time.monotonic() + patience
-        while True:
-            self._beat()
-            try:
-                call()
-            except KafkaException as error:
-                cause = _cause(error)
-                final = not cause.retriable() or cause.fatal() or cause.txn_requires_abort()
-                if final or time.monotonic() > deadline:
-                    raise
-                _log.warning("%s: %s; trying again", name, cause.str())
-            else:
-                return
-
-    def _abort(self, cause: KafkaError, patience: float) -> NoReturn:
+    def _abort(self, cause: KafkaError) -> NoReturn:
         _log.warning("the transaction failed: %s", cause.str())
         if not cause.fatal():
             try:
-                self._settle(
-                    "abort_transaction", lambda: self._producer.abort_transaction(_CALL_SECONDS), patience
-                )
+                self._apart(partial(self._producer.abort_transaction, _CALL_SECONDS), 3 * _CALL_SECONDS)
+            except CallHangs as error:
+                self._replace(str(error))
             except KafkaException as error:
                 cause = _cause(error)
             else:
                 raise TransactionAborted(cause.str())
-        self._replace(cause)
-
-    def _replace(self, cause: KafkaError) -> NoReturn:
-        """The broker times out and fences what lasts too long: that speaks of no rival."""
+        # The broker times out and fences what lasts too long: that speaks of no rival.
         if cause.code() in _FENCED and time.monotonic() - self._begun < self._timeout:
             raise OwnershipLost(f"another producer has this worker's transactional id: {cause.str()}")
-        _log.warning("the producer is made anew: %s", cause.str())
-        self.close()
+        self._replace(cause.str())
+
+    def _replace(self, cause: str) -> NoReturn:
+        _log.warning("the producer is made anew: %s", cause)
+        self._discard()
+        self.open()
+        raise TransactionAborted(cause)
+
+    def _discard(self) -> None:
+        threading.Thread(target=_bury, args=(self._producer,), name="kafka-burial", daemon=True).start()
         self._producer = self._make()
-        try:
-            self.open()
-        except KafkaException as error:
-            raise EngineError(f"no transaction can be begun any more: {_cause(error).str()}") from error
-        raise TransactionAborted(cause.str())
+
+
+def _bury(failed: Producer) -> None:
+    """Closing a producer may fail, and hang, as its other calls may."""
+    try:
+        failed.purge()
+        failed.flush(1.0)
+    except KafkaException as error:
+        _log.debug("closing a producer that failed: %s", error)
 
 
 def _cause(error: KafkaException) -> KafkaError:

@@ -1,15 +1,20 @@
 """The encode worker on a real Kafka: what it writes, and that a kill loses and doubles nothing."""
 
+import base64
 import json
 import random
 import threading
+from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from conftest import produce_json, read_all
+from media import picture
 
 from state.events import RowKind
 from state.items import EncodedItem
+from streams.encode.vectors import from_wire
 from streams.encode.worker import EncodeWorker
 from streams.errors import SourceTrimmed, TopicError
 from streams.kafka import TopicPartition, admin_client
@@ -190,3 +195,40 @@ def test_missing_topics_are_named(settings: Settings) -> None:
     worker = EncodeWorker(msgspec.structs.replace(settings, topics=names), make_media)
     with pytest.raises(TopicError, match="no-such-topic"):
         worker.run(threading.Event())
+
+
+@pytest.mark.timeout(240)
+def test_the_configured_encoders_serve(settings: Settings, tmp_path: Path) -> None:
+    """Real models, a real picture, and one that is cut off; the vectors outlive the worker in its cache."""
+    names = settings.topics
+    red = data_uri(picture(tmp_path / "red.png").read_bytes())
+    cut = data_uri(picture(tmp_path / "cut.png").read_bytes()[:60])
+    item = {"item_id": "i1", "title": "A red circle", "media": [{"modality": "image", "uri": red}]}
+    produce_json(settings, names.items, [("i1", item)])
+    events = [
+        event(0, text="a red circle", action="search"),
+        event(1, text=None, media=[{"uri": red}]),
+        event(2, text=None, media=[{"modality": "image", "uri": cut}]),
+        event(3, text=None, item_id="i1"),
+    ]
+    produce_json(settings, names.interactions, events)
+    with running(settings, make_media=None):
+        until("all to be covered", lambda: covered(settings) == len(events))
+        until(
+            "the item to be known",
+            lambda: len({r.event_id for r in rows_of(settings) if 1 in r.vectors}) == 2,
+        )
+    rows = {row.event_id: row for row in rows_of(settings)}
+    assert set(rows["e0"].vectors) == {0}
+    assert set(rows["e1"].vectors) == {1}
+    assert rows["e1"].vectors[1] == rows["e3"].vectors[1]
+    assert set(rows["e3"].vectors) == {0, 1}
+    assert (rows["e2"].vectors, rows["e2"].masked) == ({}, {1: "broken"})
+    for row in rows.values():
+        for vector in row.vectors.values():
+            assert np.linalg.norm(from_wire(vector)) == pytest.approx(1.0, abs=1e-2)
+    assert any((tmp_path / "encode" / "0" / "vectors").iterdir())
+
+
+def data_uri(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode()
