@@ -85,7 +85,7 @@ def _ssl_context(client: dict[str, Any]) -> ssl.SSLContext:
             )
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"kafka.client: the TLS files cannot be used: {error}") from error
-    if str(given["ssl.endpoint.identification.algorithm"]).lower() == "none":
+    if given["ssl.endpoint.identification.algorithm"] == "none":
         context.check_hostname = False
     if str(given["enable.ssl.certificate.verification"]).lower() == "false":
         context.check_hostname = False
