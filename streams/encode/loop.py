@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from encoders.base import Encoded
@@ -52,6 +52,7 @@ class EncodeLoop:
         self._recollection = Recollection(settings)
         self._limit = settings.encode.batch_records
         self._interactions = settings.topics.interactions
+        self._items = settings.topics.items
         self._backlog: list[RawRecord] = []
         self._arrived: set[str] = set()
         self._came: dict[Wanted, Encoded] = {}
@@ -82,16 +83,22 @@ class EncodeLoop:
     def _rebalanced(self) -> None:
         """Forget what went first: a partition may have gone and come back."""
         if self.source.revoked:
-            self._stage.pending.forget_partitions(self.source.revoked)
-            self._recollection.went(self.source.revoked)
+            gone = self._numbers(self.source.revoked, self._interactions)
+            self._stage.pending.forget_partitions(gone)
+            self._recollection.went(gone)
+            self._stage.late_items.forget_partitions(self._numbers(self.source.revoked, self._items))
             self.source.revoked.clear()
         if self.source.came:
-            self._recollection.came(self.source.came)
+            self._recollection.came(self._numbers(self.source.came, self._interactions))
             self.source.came.clear()
+
+    @staticmethod
+    def _numbers(places: Iterable[Place], topic: str) -> list[int]:
+        return [number for name, number in places if name == topic]
 
     def _news(self) -> News:
         """What some event waits for. It is offered again until a batch with it is committed."""
-        waits_for = self._stage.pending.waits_for
+        waits_for = self._stage.waits_for
         for each in self._recollection.take():
             self._stage.pending.remember(each.draft, {each.item_id}, each.sequence)
             if self._stage.view.get(each.item_id) is not None:
@@ -155,11 +162,12 @@ class EncodeLoop:
     def _ends(self, records: list[RawRecord], outcome: Outcome) -> dict[Place, int]:
         """Next offsets after the batch.
 
-        Partitions that get corrections alone keep theirs, yet it is sent too: the coordinator then refuses
-        the transaction of a worker that does not own them any more.
+        Partitions that get corrections or renewed items alone keep theirs, yet it is sent too: the
+        coordinator then refuses the transaction of a worker that does not own them any more.
         """
         corrected = {(self._interactions, draft.partition) for _, draft, _ in outcome.amended}
-        ends = {place: self.source.positions[place] for place in corrected}
+        renewed = {(self._items, partition) for partition in outcome.renewed}
+        ends = {place: self.source.positions[place] for place in corrected | renewed}
         ends.update({(record.topic, record.partition): record.offset + 1 for record in records})
         return ends
 

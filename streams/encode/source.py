@@ -27,14 +27,14 @@ _log = logging.getLogger(__name__)
 class RawSource:
     """The consuming side of the worker.
 
-    `positions` holds per owned partition the first offset that is not committed yet. `revoked` collects
-    partitions of `interactions` that went away, for the worker to forget, and `came` those that came.
+    `positions` holds per owned partition the first offset that is not committed yet. `revoked` collects the
+    partitions that went away, for the worker to forget, and `came` those that came.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.positions: dict[Place, int] = {}
-        self.revoked: set[int] = set()
-        self.came: set[int] = set()
+        self.revoked: set[Place] = set()
+        self.came: set[Place] = set()
         self.generation = 0
         """Grows with each partition that comes or goes."""
         self._settings = settings
@@ -122,7 +122,7 @@ class RawSource:
             placed = self._place(partitions, PLACING_SECONDS, _nothing)
             self.generation += 1
             self.positions.update({(each.topic, each.partition): each.offset for each in placed})
-            self.came.update(each.partition for each in placed if each.topic == self._topics[0])
+            self.came.update((each.topic, each.partition) for each in placed)
             client.incremental_assign(placed)
             _log.info("partitions came: %s", _names(placed))
         except (EngineError, KafkaException) as error:
@@ -133,9 +133,8 @@ class RawSource:
         for each in partitions:
             self.positions.pop((each.topic, each.partition), None)
             CONSUMER_LAG.remove(each.topic, str(each.partition))
-            if each.topic == self._topics[0]:
-                self.revoked.add(each.partition)
-                self.came.discard(each.partition)
+            self.revoked.add((each.topic, each.partition))
+            self.came.discard((each.topic, each.partition))
         client.incremental_unassign(partitions)
         _log.info("partitions went: %s", _names(partitions))
 

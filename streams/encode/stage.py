@@ -16,6 +16,7 @@ from streams.dead_letters import DeadLetter, set_aside
 from streams.encode.drafts import Draft, Missing, Plan, amend, compose, draft_event, plan_event, with_late
 from streams.encode.item_view import ItemView, KnownItem, Overlay, known
 from streams.encode.items import ItemPlan, encode_item, plan_item, withdraw
+from streams.encode.late_items import LateItem, LateItems, late_item
 from streams.encode.media import EncodedMedia, MediaEncoder, Wanted
 from streams.encode.packs import MAX_PACK_BYTES, cut_packs, encode_pack
 from streams.encode.parsing import NewItem, Withdrawal, parse_interaction, parse_item
@@ -51,7 +52,11 @@ class Outcome:
     remembered: list[tuple[Draft, set[Missing]]] = field(default_factory=list)
     amended: list[tuple[Waiting, Draft, set[Missing]]] = field(default_factory=list)
     late: set[Wanted] = field(default_factory=set)
-    """Media of the remembered events that may still come."""
+    """Media of remembered events and items that may still come."""
+    late_items: dict[str, LateItem | None] = field(default_factory=dict)
+    """By id: items with late media; none for an item that is complete, or withdrawn."""
+    renewed: set[int] = field(default_factory=set)
+    """Partitions of `items` whose items were encoded again."""
     events: Counter[str] = field(default_factory=Counter)
     masked: Counter[tuple[str, str]] = field(default_factory=Counter)
     cache: Counter[str] = field(default_factory=Counter)
@@ -88,6 +93,7 @@ class EncodeStage:
     def __init__(self, settings: Settings, media: MediaEncoder, view: ItemView) -> None:
         self.view = view
         self.pending = PendingEvents(settings.encode.unknown_item_seconds)
+        self.late_items = LateItems()
         self._media = media
         self._actions = settings.actions
         self._interactions = settings.topics.interactions
@@ -110,6 +116,7 @@ class EncodeStage:
         media = self._media.encode(_media_of(steps))
         outcome.cache.update("hit" if each.cached else "miss" for each in media.encoded.values())
         batch = _Batch(media, Overlay(self.view), outcome)
+        self._renew(news, batch)
         for record, step in steps:
             if not isinstance(step, Plan):
                 self._guard(outcome, record, partial(self._item, step, batch))
@@ -128,7 +135,18 @@ class EncodeStage:
             self.pending.remember(draft, missing)
         for waiting, draft, missing in outcome.amended:
             self.pending.settle(waiting, draft, missing)
+        for item_id, late in outcome.late_items.items():
+            if late is None:
+                self.late_items.drop(item_id)
+            else:
+                self.late_items.remember(late)
         _count(outcome)
+
+    def waits_for(self, missing: Missing) -> bool:
+        """Whether some event or item waits for it."""
+        if self.pending.waits_for(missing):
+            return True
+        return isinstance(missing, Wanted) and self.late_items.waits_for(missing)
 
     def _plan(
         self, records: Sequence[RawRecord], max_fetched: int, outcome: Outcome
@@ -157,16 +175,36 @@ class EncodeStage:
         outcome = batch.outcome
         if isinstance(step, Withdrawal):
             item = withdraw(step)
-            values: list[bytes | None] = [_encoder.encode(item), None]
-        else:
-            item = encode_item(step, batch.media, batch.items, self._media.version)
-            values = [_encode_item(item)]
-            _count_masked(item.masked, outcome)
-        outcome.events["withdrawn" if item.withdrawn else "item"] += 1
-        outcome.items.extend((item.item_id.encode(), value) for value in values)
+            self._put_item(item, [_encoder.encode(item), None], batch)
+            outcome.late_items[item.item_id] = None
+            outcome.events["withdrawn"] += 1
+            return
+        item = encode_item(step, batch.media, batch.items, self._media.version)
+        self._put_item(item, [_encode_item(item)], batch)
+        late = late_item(step, batch.media)
+        outcome.late_items[item.item_id] = late
+        outcome.late |= late.media.late if late is not None else frozenset()
+        outcome.events["item"] += 1
+        _count_masked(item.masked, outcome)
+
+    def _put_item(self, item: EncodedItem, values: list[bytes | None], batch: _Batch) -> None:
+        batch.outcome.items.extend((item.item_id.encode(), value) for value in values)
         lean = known(item)
         batch.items.add(lean)
-        outcome.fresh.append(lean)
+        batch.outcome.fresh.append(lean)
+
+    def _renew(self, news: News, batch: _Batch) -> None:
+        """Items whose late media came, before the batch's own records of the same items."""
+        for late in self.late_items.find(news.media):
+            renewed = late.with_late(news.media)
+            self._guard(batch.outcome, late.plan.new.record, partial(self._renew_item, renewed, batch))
+
+    def _renew_item(self, late: LateItem, batch: _Batch) -> None:
+        item = encode_item(late.plan, late.media, batch.items, self._media.version)
+        self._put_item(item, [_encode_item(item)], batch)
+        batch.outcome.late_items[late.item_id] = late if late.media.late else None
+        batch.outcome.renewed.add(late.partition)
+        batch.outcome.events["renewed"] += 1
 
     def _event(self, plan: Plan, batch: _Batch) -> None:
         outcome = batch.outcome

@@ -261,6 +261,32 @@ def test_a_late_medium_amends_its_event(bench: Bench) -> None:
     assert len(bench.stage.pending) == 0
 
 
+def test_a_late_medium_renews_its_item(bench: Bench) -> None:
+    media = [picture("!missing"), {"modality": "audio", "uri": BASE + "song"}]
+    first = bench.run(bench.item("i1", title="A cat", media=media))
+    (item,) = items(first)
+    assert item is not None
+    assert (set(item.vectors), item.masked) == ({TEXT, AUDIO}, {IMAGE: "missing"})
+    (late,) = first.late
+    bench.late = {late: Encoded(vectors={Modality.IMAGE: fake_vector(b"cat")})}
+    renewed = bench.run(bench.event(item_id="i1"))
+    (item,) = items(renewed)
+    assert item is not None
+    assert (set(item.vectors), item.masked, item.offset) == ({TEXT, IMAGE, AUDIO}, {}, 0)
+    assert renewed.renewed == {1}
+    assert close(row(renewed).vectors[IMAGE], fake_vector(b"cat"))
+    assert not bench.stage.waits_for(late)
+    assert not bench.run().items
+
+
+@pytest.mark.parametrize("value", [None, b'{"item_id":"i1","title":"New"}'])
+def test_a_new_record_of_an_item_ends_its_waiting(bench: Bench, value: bytes | None) -> None:
+    (late,) = bench.run(bench.item("i1", media=[picture("!missing")])).late
+    bench.run(bench.record("items", "i1", value))
+    bench.late = {late: Encoded(vectors={Modality.IMAGE: fake_vector(b"cat")})}
+    assert not bench.run().items
+
+
 @pytest.mark.parametrize("reason", ["refused", "broken", "too_large", "unsupported", "checksum"])
 def test_a_medium_that_will_never_come_is_not_waited_for(bench: Bench, reason: str) -> None:
     outcome = bench.run(bench.event(media=[picture(f"!{reason}")]))
