@@ -65,6 +65,7 @@ class EncoderBank:
         self._keys = MediaKeys(self._natives.context)
         self._remembered: OrderedDict[bytes, Encoded] = OrderedDict()
         self._lock = Lock()
+        self._builtin: Alignment | None = None
         self._alignment = self._configured_alignment()
 
     @property
@@ -121,11 +122,13 @@ class EncoderBank:
             return [one if isinstance(one, NativeMedium) else None for one in each]
 
     def builtin_alignment(self) -> Alignment:
-        """The alignment of these encoders that needs no fitting; made anew at each call, within seconds."""
-        natives = self._natives
-        return builtin_alignment(
-            natives.text, natives.image.class_weights(), natives.audio.class_weights(), natives.versions
-        )
+        """The alignment of these encoders that needs no fitting; the first call takes seconds."""
+        if self._builtin is None:
+            natives = self._natives
+            self._builtin = builtin_alignment(
+                natives.text, natives.image.class_weights(), natives.audio.class_weights(), natives.versions
+            )
+        return self._builtin
 
     def _configured_alignment(self) -> Alignment:
         if not self._settings.alignment:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("send", "Send interaction events."),
     "dead-letters": ("dead_letters", "List, show and redrive records that were set aside."),
     "watch": ("watch", "Watch interests and recommendations change."),
+    "train": ("train", "Fit what can be fitted to your own catalogue."),
     "doctor": ("doctor", "Check broker, topics, models, device, disk, clock and settings."),
     "demo": ("demo", "Run the whole product on sample media, with a live table."),
 }

@@ -1,6 +1,8 @@
 """`penchant demo`: the whole way on this machine, with sample media and simulated viewers."""
 
+import signal
 from pathlib import Path
+from types import FrameType
 
 import click
 import msgspec
@@ -19,7 +21,13 @@ from streams.demo.runner import DemoOptions, run_demo
 @click.option("--report", type=click.Path(path_type=Path), help="Write the report here too, as JSON.")
 def demo(viewers: int, events: int, rate: float, seed: int, folder: Path, report: Path | None) -> None:
     """Run Kafka, the workers, sample media and simulated viewers, and judge the slates."""
+    signal.signal(signal.SIGTERM, _leave)
     options = DemoOptions(folder.resolve(), Script(viewers, events, rate, seed))
     made = run_demo(options, Console())
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(made)))
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    """Ends by an exception, so that the broker and the workers are stopped on the way out."""
+    raise SystemExit(143)

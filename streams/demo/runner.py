@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from rich.console import Console
 from rich.live import Live
 
@@ -29,6 +30,7 @@ from streams.errors import PenchantError
 from streams.records import Item
 from streams.settings import AppSettings, KafkaSettings, Settings, TopicSettings
 from streams.topics import create_topics
+from streams.training import fit_alignment
 
 _STALL_SECONDS = 60
 _REFRESH_SECONDS = 0.5
@@ -53,7 +55,8 @@ def run_demo(options: DemoOptions, console: Console) -> Report:
     with LocalCluster(options.folder / "broker") as cluster:
         settings = _settings(options, cluster.bootstrap_servers, sample.folder)
         create_topics(settings)
-        console.print(f"Kafka is up at {cluster.bootstrap_servers}. Starting the workers ...")
+        settings = _align(items, settings, options.folder / "alignment", console)
+        console.print(f"Kafka is up at {cluster.bootstrap_servers}.")
         ports = dict(zip(("encode", "interests"), free_ports(2), strict=True))
         with workers(settings, options.folder, ports):
             load_items(items, settings, console)
@@ -67,6 +70,20 @@ def _settings(options: DemoOptions, servers: str, media_folder: Path) -> Setting
         topics=TopicSettings(partitions=4),
         fetch=FetchSettings(file_roots=(str(media_folder),)),
     )
+
+
+def _align(items: Sequence[Item], settings: Settings, target: Path, console: Console) -> Settings:
+    """Fit the shared space to the catalogue, without labels, and make the workers use it."""
+    begun = time.monotonic()
+    with console.status("Encoding the catalogue and fitting the shared space ...") as status:
+        fit_alignment(
+            items,
+            settings,
+            target,
+            lambda done: status.update(f"Encoding the catalogue: {done} of {len(items)} items"),
+        )
+    console.print(f"Catalogue encoded, and the shared space fitted, in {time.monotonic() - begun:.0f} s.")
+    return replace(settings, encoders=replace(settings.encoders, alignment=str(target)))
 
 
 def load_items(items: Sequence[Item], settings: Settings, console: Console) -> None:

@@ -97,13 +97,10 @@ def feed(settings: Settings, items: Sequence[Item], rate: float, events: range) 
     return sent
 
 
-def cpu_seconds(processes: Sequence[WorkerProcess]) -> float:
-    """User and system time of the workers (their decoders not counted)."""
-    total = 0
-    for worker in processes:
-        fields = Path(f"/proc/{worker.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+def cpu_seconds(worker: WorkerProcess) -> float:
+    """User and system time of a worker (its decoders not counted)."""
+    fields = Path(f"/proc/{worker.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -131,17 +128,18 @@ def main() -> None:
                 feed(settings, items, arguments.rate, range(-int(arguments.rate * WARM_SECONDS), 0))
                 time.sleep(2)
                 arrivals.at.clear()
-                before = cpu_seconds(started)
+                before = [cpu_seconds(worker) for worker in started]
                 sent = feed(settings, items, arguments.rate, range(int(arguments.rate * arguments.seconds)))
                 time.sleep(2)
-                used = cpu_seconds(started) - before
+                used = {w.command: cpu_seconds(w) - b for w, b in zip(started, before, strict=True)}
                 arrivals.stop.set()
                 arrivals.join(10)
         late = [arrivals.at[event] - at for event, at in sent.items() if event in arrivals.at]
         console.print(f"{len(sent)} events sent, {len(late)} interests seen, mode {arguments.mode}")
         spread = np.percentile(np.array(late) * 1000, (50, 95, 99, 100))
         console.print("freshness ms p50 {:.0f}  p95 {:.0f}  p99 {:.0f}  max {:.0f}".format(*spread))
-        console.print(f"workers' CPU {used / len(sent) * 1e6:.0f} us an event")
+        for command, seconds in used.items():
+            console.print(f"{command}: CPU {seconds / len(sent) * 1e6:.0f} us an event")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

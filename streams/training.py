@@ -1,0 +1,59 @@
+"""Fitting an alignment to one's own catalogue: media are fetched and encoded as the encode worker would."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from encoders.alignment import Alignment
+from encoders.alignment_artifact import save_alignment
+from encoders.alignment_fit import fit_from_media
+from encoders.base import Medium, Modality
+from encoders.errors import EncodersError, MediumError
+from encoders.fetch import Fetcher
+from encoders.fetch.request import FetchRequest
+from streams.encode.configured_media import configured_bank
+from streams.encode.instance import Instance
+from streams.encode.items import describing_text
+from streams.encode.references import read_references
+from streams.errors import InputError
+from streams.records import Item
+from streams.settings import Settings
+
+FETCH_SECONDS = 30.0
+
+Tell = Callable[[int], None]
+
+
+def fit_alignment(items: Sequence[Item], settings: Settings, target: Path, tell: Tell) -> Alignment:
+    """Fit an alignment to the items, without labels, and save it in the folder `target`.
+
+    What is encoded here is kept in the data folder's vector cache, where the encode worker finds it.
+    `tell` is told how many items were read. Raises InputError where the items are too few to fit on.
+    """
+    with ExitStack() as stack:
+        instance = stack.enter_context(Instance(Path(settings.app.data)))
+        bank = configured_bank(settings, instance.folder, stack)
+        fetcher = Fetcher(settings.fetch)
+        stack.callback(fetcher.close)
+        try:
+            alignment = fit_from_media(bank, _media(items, fetcher, tell))
+            save_alignment(alignment, target)
+        except EncodersError as error:
+            raise InputError(str(error)) from error
+    return alignment
+
+
+def _media(items: Sequence[Item], fetcher: Fetcher, tell: Tell) -> Iterator[list[Medium]]:
+    """Media of each item; those that cannot be had are left out."""
+    for number, item in enumerate(items):
+        text = describing_text(item)
+        wanted = read_references(item.media).wanted
+        texts = [text, *(one.text for one in wanted if one.text)]
+        media = [Medium(each.encode(errors="replace"), Modality.TEXT) for each in texts if each]
+        remote = [one for one in wanted if one.uri is not None]
+        requests = [FetchRequest(one.uri or "", one.sha256) for one in remote]
+        for one, content in zip(remote, fetcher.fetch_many(requests, FETCH_SECONDS), strict=True):
+            if not isinstance(content, MediumError):
+                media.append(Medium(content, one.modality, one.uri or ""))
+        yield media
+        tell(number + 1)
