@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from state.artifact import Float32
-from state.heads import finite
-from state.rowwise import divisor, product
+from state.rowwise import divisor, finite, product
 from state.slots import Slots
 
 
@@ -17,6 +16,9 @@ class Ring:
 
     slots: Slots
     present: NDArray[np.bool_]
+    """Which slots count: usable, weighty, not taken back."""
+    feeds: NDArray[np.bool_]
+    """Which of these the long-term heads admit."""
     vectors: Float32
     x: Float32
     keys: Float32

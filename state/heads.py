@@ -21,6 +21,7 @@ from state.rowwise import layer_norm, product, silu
 from state.slots import Slots, directions
 
 Times = NDArray[np.int64]
+Index = NDArray[np.int64]
 
 RATES: Float32 = (np.log(2) / 1000 / np.array(HALF_LIVES_SECONDS)).astype(np.float32)
 """Loss of logit per millisecond of age, by head."""
@@ -54,20 +55,13 @@ def ages(since: Times, until: Times, rates: Float32) -> Float32:
 
 
 def add(bank: Bank, time: Times, logits: Float32, rates: Float32) -> Step:
-    """Adds an event with time [w] and logits [w, k] (-inf adds nothing) to every user's bank."""
-    admitted = ~np.isneginf(logits).all(axis=1)
-    latest = np.where(admitted, np.maximum(bank.time, time), bank.time)
+    """Adds an event with time [w] and logits [w, k], all finite, to every user's bank."""
+    latest = np.maximum(bank.time, time)
     held = bank.mass - ages(bank.time, latest, rates)
     fresh = logits - ages(time, latest, rates)
     top = np.maximum(held, fresh)
-    base = finite(top)
-    old, new = np.exp(held - base), np.exp(fresh - base)
+    old, new = np.exp(held - top), np.exp(fresh - top)
     return Step(Bank(latest, top, bank.norm * old + new), old, new)
-
-
-def finite(logits: Float32) -> Float32:
-    """Zero for minus infinity, which nothing can be compared with."""
-    return np.where(np.isneginf(logits), np.float32(0), logits)
 
 
 def log_weights(slots: Slots) -> Float32:
@@ -97,7 +91,7 @@ def scores(weights: Weights, asked: Float32, slots: Slots) -> Float32:
     return np.asarray(bounded + weights.head_action[slots["action"]], np.float32)
 
 
-def absorb(artifact: Artifact, records: Records, users: NDArray[np.int64], slots: Slots) -> None:
+def absorb(artifact: Artifact, records: Records, users: Index, slots: Slots) -> None:
     """Adds slots [d] to the sums of their users [d], in the order given."""
     if len(users) == 0:
         return
@@ -109,24 +103,28 @@ def absorb(artifact: Artifact, records: Records, users: NDArray[np.int64], slots
     shares = slots["shares"].astype(np.float32) * np.float32(1 / 255)
     rejected = weights.dislike_action[slots["action"]][:, None] + weight
     vectors = directions(slots)
-    for rows in waves(users):
-        owners, time = users[rows], slots["time"][rows]
-        _add_interest(records, owners, time, (logits[rows], values[rows], shares[rows]))
-        _add_dislike(records, owners, time, (rejected[rows], vectors[rows]))
+    for rows in waves(users, np.isfinite(logits[:, 0])):
+        parts = (logits[rows], values[rows], shares[rows])
+        _add_interest(records, users[rows], slots["time"][rows], parts)
+    for rows in waves(users, np.isfinite(rejected[:, 0])):
+        _add_dislike(records, users[rows], slots["time"][rows], (rejected[rows], vectors[rows]))
 
 
-def waves(users: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Indices of each user's first entry, of each one's second, and so on."""
-    order = np.argsort(users, kind="stable")
-    ordered = users[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    turn = np.arange(len(users)) - np.repeat(starts, np.diff(np.r_[starts, len(users)]))
-    by_turn = np.argsort(turn, kind="stable")
-    return np.split(order[by_turn], np.cumsum(np.bincount(turn))[:-1])
+def waves(users: Index, chosen: NDArray[np.bool_] | None = None) -> list[Index]:
+    """Indices of each user's first (chosen) entry, of each one's second, and so on."""
+    entries = np.arange(len(users)) if chosen is None else np.flatnonzero(chosen)
+    order = entries[np.argsort(users[entries], kind="stable")]
+    again = users[order[1:]] == users[order[:-1]]
+    if not again.any():
+        return [order] if len(order) else []
+    place = np.arange(len(order))
+    starts = np.concatenate(([True], ~again))
+    turn = place - np.maximum.accumulate(np.where(starts, place, 0))
+    return np.split(order[np.argsort(turn, kind="stable")], np.cumsum(np.bincount(turn))[:-1])
 
 
 def _add_interest(
-    records: Records, users: NDArray[np.int64], time: Times, parts: tuple[Float32, Float32, Float32]
+    records: Records, users: Index, time: Times, parts: tuple[Float32, Float32, Float32]
 ) -> None:
     logits, values, shares = parts
     bank = Bank(records["sum_time"][users], records["mass"][users], records["norm"][users])
@@ -140,9 +138,7 @@ def _add_interest(
     records["modalities"][users] = records["modalities"][users] * old + shares * new
 
 
-def _add_dislike(
-    records: Records, users: NDArray[np.int64], time: Times, parts: tuple[Float32, Float32]
-) -> None:
+def _add_dislike(records: Records, users: Index, time: Times, parts: tuple[Float32, Float32]) -> None:
     logits, vectors = parts
     bank = Bank(
         records["dislike_time"][users],

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from state.artifact import Float32, Weights
 from state.layout import DIM, MODALITY_COUNT, SHARED_DIM
-from state.rowwise import layer_norm, product, unit
+from state.rowwise import divisor, finite, layer_norm, product, unit
 
 _BYTES = SHARED_DIM * 2
 
@@ -33,32 +33,36 @@ def fuse(weights: Weights, vectors: Sequence[Mapping[int, bytes]]) -> Fused:
     count = len(vectors)
     parts = np.zeros((count, MODALITY_COUNT, DIM), np.float32)
     gates = np.full((count, MODALITY_COUNT), -np.inf, np.float32)
-    for modality in range(MODALITY_COUNT):
-        rows, arrays = _present(vectors, modality)
-        if len(rows):
+    for modality, (found, contents) in enumerate(_by_modality(vectors)):
+        if contents:
+            rows, arrays = _usable(found, contents)
             projected = product(arrays, weights.item_project[modality])
             part = layer_norm(projected, weights.item_gain[modality], weights.item_bias[modality])
-            asked = np.einsum("nd,d->n", part, weights.item_gate[modality])
             parts[rows, modality] = part
+            asked = np.einsum("nd,d->n", part, weights.item_gate[modality])
             gates[rows, modality] = asked + weights.item_gate_bias[modality]
-    top = gates.max(axis=1, keepdims=True)
-    shares = np.exp(gates - np.where(np.isneginf(top), np.float32(0), top))
-    total = shares.sum(axis=1, keepdims=True)
-    shares = shares / np.where(total > 0, total, np.float32(1))
+    shares = np.exp(gates - finite(gates.max(axis=1, keepdims=True)))
+    shares = shares / divisor(shares.sum(axis=1, keepdims=True))
     fused = unit(np.einsum("nm,nmd->nd", shares, parts))
     shares = np.where(fused.any(axis=1, keepdims=True), shares, np.float32(0))
     return Fused(fused, shares)
 
 
-def _present(vectors: Sequence[Mapping[int, bytes]], modality: int) -> tuple[NDArray[np.int64], Float32]:
-    """Which rows have a usable vector of the modality, and these vectors, [p, SHARED_DIM]."""
-    found = [
-        (row, content)
-        for row, by_modality in enumerate(vectors)
-        if (content := by_modality.get(modality)) is not None and len(content) == _BYTES
-    ]
-    rows = np.array([row for row, _ in found], np.int64)
-    halves = np.frombuffer(b"".join([content for _, content in found]), "<f2").reshape(-1, SHARED_DIM)
-    arrays = halves.astype(np.float32)
+def _by_modality(vectors: Sequence[Mapping[int, bytes]]) -> list[tuple[list[int], list[bytes]]]:
+    """Per modality code: the rows that have a vector of the right length, and these vectors."""
+    found: list[tuple[list[int], list[bytes]]] = [([], []) for _ in range(MODALITY_COUNT)]
+    for row, by_code in enumerate(vectors):
+        for code, content in by_code.items():
+            if len(content) == _BYTES and 0 <= code < MODALITY_COUNT:
+                rows, contents = found[code]
+                rows.append(row)
+                contents.append(content)
+    return found
+
+
+def _usable(found: list[int], contents: list[bytes]) -> tuple[NDArray[np.int64], Float32]:
+    """The rows whose vectors are finite and not zero, and these vectors, [p, SHARED_DIM], of unit length."""
+    rows = np.array(found, np.int64)
+    arrays = np.frombuffer(b"".join(contents), "<f2").reshape(-1, SHARED_DIM).astype(np.float32)
     usable = np.isfinite(arrays).all(axis=1) & arrays.any(axis=1)
     return rows[usable], unit(arrays[usable])

@@ -13,14 +13,13 @@ from state.heads import (
     RATES,
     Times,
     ages,
-    finite,
     log_weights,
     normed,
     scores,
 )
 from state.layout import HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
 from state.ring import cancelled, contributing, newest_first
-from state.rowwise import divisor, layer_norm, product, silu, unit
+from state.rowwise import divisor, finite, layer_norm, product, silu, unit
 from state.slots import Slots, directions
 
 Bool = NDArray[np.bool_]
@@ -57,7 +56,7 @@ class Readouts:
 
 @dataclass(slots=True, frozen=True)
 class Merged:
-    """A bank with ring and sums merged: weights of ring [n, RING, k] and sums [n, k], their total [n, k]."""
+    """A bank with ring and sums merged: weights of ring [n, k, RING] and sums [n, k], their total [n, k]."""
 
     ring: Float32
     held: Float32
@@ -74,6 +73,7 @@ class Reader:
         self._weights = weights
         self._asks_heads = bool(weights.head_query.any())
         self._queries = np.ascontiguousarray(weights.head_query.T)
+        self._admitted = np.isfinite(weights.head_action[:, 0])
         self._gates = bool(weights.readout_gate.any())
         self._open = silu(weights.readout_gate_bias)
         self._refines = bool(weights.event_action.any() or weights.event_dwell.any())
@@ -94,7 +94,6 @@ class Reader:
         ring = self._ring(records)
         latest = ring.slots["time"][:, 0]
         merged, means = self._heads(records, ring, latest)
-        feeds = ~np.isneginf(self._weights.head_action[ring.slots["action"]]).all(axis=2)
         dislike, mass = self._dislike(records, ring, latest)
         exists = merged.total[:, -1] > 0
         return Readouts(
@@ -108,7 +107,7 @@ class Reader:
             dislike=dislike,
             dislike_mass=mass,
             recent=ring.vectors,
-            recent_mask=ring.present & feeds,
+            recent_mask=ring.feeds,
             recent_items=ring.slots["item"].copy(),
         )
 
@@ -120,7 +119,9 @@ class Reader:
         times = slots["time"]
         gap = np.where(present, times[:, :1] - np.where(present, times, 0), 0)
         bucket = np.clip(np.frexp(gap / 1000 + 1)[1] - 1, 0, TIME_BUCKETS - 1)
-        return Ring(slots, present, vectors, x, normed(self._weights, x), log_weights(slots), bucket)
+        feeds = present & self._admitted[slots["action"]]
+        keys, weight = normed(self._weights, x), log_weights(slots)
+        return Ring(slots, present, feeds, vectors, x, keys, weight, bucket)
 
     def _events(self, slots: Slots, vectors: Float32) -> Float32:
         """As `heads.events`, user by user: [n, RING, DIM]."""
@@ -135,21 +136,29 @@ class Reader:
     def _heads(self, records: Records, ring: Ring, latest: Times) -> tuple[Merged, Float32]:
         """Weights of the long-term heads, and their means u [n, HEAD_COUNT, HEAD_DIM]."""
         weights = self._weights
-        if self._asks_heads:
-            logits = scores(weights, np.matmul(ring.keys, self._queries), ring.slots)
-        else:
-            logits = weights.head_action[ring.slots["action"]]
+        logits = np.ascontiguousarray(self._logits(ring).transpose(0, 2, 1))
         held = (records["sum_time"], records["mass"], records["norm"])
-        merged = merge(held, ring, logits, (latest, RATES))
-        sums = np.matmul(np.ascontiguousarray(merged.ring.transpose(0, 2, 1)), ring.keys)
-        sums = product(sums, weights.head_value) + records["value"] * merged.held[..., None]
-        return merged, np.asarray(sums / divisor(merged.total)[..., None], np.float32)
+        merged = merge(held, ring, (ring.feeds, logits), (latest, RATES))
+        sums = product(np.matmul(merged.ring, ring.keys), weights.head_value)
+        sums += records["value"] * merged.held[..., None]
+        sums /= divisor(merged.total)[..., None]
+        return merged, sums
+
+    def _logits(self, ring: Ring) -> Float32:
+        """As `heads.scores`, user by user: [n, RING, HEAD_COUNT]; zero where an event is kept out."""
+        weights = self._weights
+        if self._asks_heads:
+            out = scores(weights, np.matmul(ring.keys, self._queries), ring.slots)
+        else:
+            out = weights.head_action[ring.slots["action"]]
+        return finite(out)
 
     def _dislike(self, records: Records, ring: Ring, latest: Times) -> tuple[Float32, Float32]:
         logits = self._weights.dislike_action[ring.slots["action"]]
         held = (records["dislike_time"], records["dislike_mass"][:, None], records["dislike_norm"][:, None])
-        merged = merge(held, ring, logits[..., None], (latest, DISLIKE_RATE))
-        sums = np.einsum("nr,nrd->nd", merged.ring[..., 0], ring.vectors)
+        counts = ring.present & np.isfinite(logits)
+        merged = merge(held, ring, (counts, finite(logits)[:, None]), (latest, DISLIKE_RATE))
+        sums = np.matmul(merged.ring, ring.vectors)[:, 0]
         sums = sums + records["dislike_value"] * merged.held
         return sums / divisor(merged.total), np.exp(merged.log_mass[:, 0])
 
@@ -183,30 +192,28 @@ class Reader:
 def merge(
     held: tuple[Times, Float32, Float32],
     ring: Ring,
-    logits: Float32,
+    fresh: tuple[Bool, Float32],
     clock: tuple[Times, Float32],
 ) -> Merged:
-    """Merges sums (time [n], m [n, k], n [n, k]) with the ring's logits [n, RING, k], that are still without
-    age and weight.
+    """Merges sums (time [n], m [n, k], n [n, k]) with the events of the ring that count [n, RING], whose
+    logits [n, k, RING] are still without age and weight.
 
     `clock` is the time of the read [n] and the heads' rates. Weights are formed against the latest event
     that counts, not against the time of the read: so an old past keeps its digits behind a latest event
     that adds nothing.
     """
-    (time, mass, norm), (latest, rates) = held, clock
-    counts = ring.present[..., None] & ~np.isneginf(logits)
-    times = np.where(counts.any(axis=2), ring.slots["time"], NEVER)
+    (time, mass, norm), (counts, logits), (latest, rates) = held, fresh, clock
+    times = np.where(counts, ring.slots["time"], NEVER)
     reference = np.maximum(times.max(axis=1), time)
-    aged = logits + ring.weight[..., None]
-    aged -= ages(times, reference[:, None], rates)
-    aged[~counts] = -np.inf
+    base = np.where(counts, ring.weight, np.float32(-np.inf))
+    aged = logits + base[:, None] - ages(times, reference[:, None], rates).transpose(0, 2, 1)
     old = mass - ages(time, reference, rates)
-    top = np.maximum(aged.max(axis=1), old)
-    base = finite(top)
-    by_ring, by_sum = np.exp(aged - base[:, None]), np.exp(old - base)
-    total = norm * by_sum + by_ring.sum(axis=1)
+    top = finite(np.maximum(aged.max(axis=2), old))
+    aged -= top[..., None]
+    by_ring, by_sum = np.exp(aged, out=aged), np.exp(old - top)
+    total = norm * by_sum + by_ring.sum(axis=2)
     gone = ages(reference, latest, rates)
-    log_mass = np.where(total > 0, base + np.log(divisor(total)) - gone, np.float32(-np.inf))
+    log_mass = np.where(total > 0, top + np.log(divisor(total)) - gone, np.float32(-np.inf))
     return Merged(by_ring, by_sum, total, np.asarray(log_mass, np.float32))
 
 
@@ -223,6 +230,6 @@ def _shares(log_mass: Float32) -> Float32:
 
 def _modalities(records: Records, ring: Ring, merged: Merged) -> Float32:
     shares = ring.slots["shares"].astype(np.float32) * np.float32(1 / 255)
-    sums = np.einsum("nr,nrm->nm", merged.ring[:, :, MODALITY_HEAD], shares)
+    sums = np.einsum("nr,nrm->nm", merged.ring[:, MODALITY_HEAD], shares)
     sums = sums + records["modalities"] * merged.held[:, MODALITY_HEAD, None]
     return np.asarray(sums / divisor(sums.sum(axis=1, keepdims=True)), np.float32)

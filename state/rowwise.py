@@ -41,10 +41,20 @@ def layer_norm(vectors: Float32, gain: Float32, bias: Float32) -> Float32:
     share = np.float32(1 / vectors.shape[-1])
     mean = np.vecdot(vectors, np.ones(vectors.shape[-1], np.float32)) * share
     out: Float32 = vectors - mean[..., None]
-    out *= np.reciprocal(np.sqrt(np.vecdot(out, out) * share + np.float32(1e-8)))[..., None]
-    out *= gain
-    out += bias
+    scale = np.reciprocal(np.sqrt(np.vecdot(out, out) * share + np.float32(1e-8)))[..., None]
+    if (gain == gain[0]).all():
+        out *= scale * gain[0]
+    else:
+        out *= scale
+        out *= gain
+    if bias.any():
+        out += bias
     return out
+
+
+def finite(logits: Float32) -> Float32:
+    """Zero for minus infinity, which nothing can be compared with."""
+    return np.where(logits == -np.inf, np.float32(0), logits)
 
 
 def divisor(total: Float32) -> Float32:

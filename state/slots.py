@@ -53,7 +53,7 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     slots["time"] = [row.time for row in rows]
     slots["event"] = [event_hash(row.event_id) for row in rows]
     slots["item"] = [item_hash(row.item_id) if row.item_id is not None else 0 for row in rows]
-    slots["sequence"] = [row.sequence for row in rows]
+    slots["sequence"] = [row.sequence if row.kind else 0 for row in rows]
     actions = np.array([row.action for row in rows], np.int64)
     dwell = _numbers([row.dwell_seconds for row in rows])
     watched = _numbers([row.watched_fraction for row in rows])
@@ -82,4 +82,5 @@ def _fill(slots: Slots, fused: Fused) -> None:
 
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in values], np.float64)
+    """NaN for None."""
+    return np.array(values, np.float64)

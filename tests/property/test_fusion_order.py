@@ -11,7 +11,7 @@ from state.events import ACTIONS, Action, Row, RowKind
 from tests.fusion_samples import FUSIONS, assert_close, event, events, fold, histories, media
 
 LIMIT = 1e-5
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 UNLIKE = ACTIONS.index(Action.UNLIKE)
 
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from state.events import Row
 from tests.fusion_samples import FUSIONS, VECTORS, fold, histories, reference
 
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", FUSIONS)
