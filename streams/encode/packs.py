@@ -24,7 +24,7 @@ def cut_packs(first: int, end: int, rows: Sequence[Row]) -> list[Pack]:
     for start in range(0, len(rows), ROWS_PER_PACK):
         chunk = list(rows[start : start + ROWS_PER_PACK])
         last = start + ROWS_PER_PACK >= len(rows)
-        chunk_end = end if last else chunk[-1].offset + 1
+        chunk_end = end if last or end < 0 else chunk[-1].offset + 1
         packs.append(Pack(first, chunk_end, chunk))
         first = chunk_end
     return packs

@@ -92,3 +92,9 @@ def test_a_pack_of_corrections_stays_without_a_range_when_split() -> None:
     parts = [msgspec.msgpack.decode(value, type=Pack) for value in encode_pack(pack)]
     assert {(part.first, part.end) for part in parts} == {(-1, -1)}
     assert sum(len(part.rows) for part in parts) == 30
+
+
+def test_many_corrections_make_several_packs_without_a_range() -> None:
+    packs = cut_packs(-1, -1, [make_row(-1) for _ in range(150)])
+    assert [len(pack.rows) for pack in packs] == [ROWS_PER_PACK, ROWS_PER_PACK, 22]
+    assert {(pack.first, pack.end) for pack in packs} == {(-1, -1)}
