@@ -149,10 +149,11 @@ def _member(fields: Mapping[str, Raw], name: str, kind: type[str]) -> str | None
 
 
 def _event_id(letter: Letter, before: Mark | None, fields: Mapping[str, Raw]) -> str | None:
-    """The id that the event must have: what it was redriven with, else its own, else one given with the
+    """The id that the event must have.
 
-    mended value, else the one that the encode worker makes of the original place. None where the value has
-    an invalid one, which the check tells of. Raises RecordError event_id where two differ.
+    It is what the event was redriven with before, else its own, else one given with the mended value, else
+    what the encode worker makes of the original place. None where the value has an invalid one, which the
+    check tells of. Raises RecordError event_id where two of them differ.
     """
     given = _member(fields, _EVENT_ID, Id)
     if given is None and bytes(fields.get(_EVENT_ID, _NULL)) != _NULL:
