@@ -33,8 +33,9 @@ def factors(actions: Codes, values: Float64, dwell: Float64, watched: Float64) -
     fraction (half is neutral) counts, else the dwell time (10 seconds are neutral). A skip weighs less
     the more was watched before.
     """
+    values = np.clip(values, 0, 5)
     rating = np.where(values < 1, 2 * values, np.where(values > 1, (values - 1) / 2, 1.0))
-    rating = np.where(np.isnan(values) | REJECTING[actions], 1.0, np.clip(rating, 0, 2))
+    rating = np.where(np.isnan(values) | REJECTING[actions], 1.0, rating)
     share = np.clip(watched, 0, 1)
     seconds = np.clip(dwell, 0, 1e9)
     by_dwell = np.where(np.isnan(dwell), 1.0, 2 * seconds / (seconds + NEUTRAL_DWELL_SECONDS))
