@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from encoders.base import Encoded
 from streams.encode.late_media import LateMedia
 from streams.encode.media import Wanted
+from streams.encode.packs import cut_packs, encode_pack
 from streams.encode.recollection import Recollection
 from streams.encode.sink import TransactionAborted, TransactionalSink
 from streams.encode.source import Place, RawSource
@@ -24,6 +25,8 @@ ABORT_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 BATCH_SECONDS = 5.0
 """What the media of one batch may cost; fewer are taken at once where they take longer."""
 FIRST_FETCHES = 4
+COVER_SECONDS = 60.0
+"""How often, at most, offsets without records are covered: else each transaction of others would cost one of ours."""
 KEEP_SECONDS = 2.0
 STALLED_SECONDS = 60.0
 """Beyond what the media of a batch may take at worst: the watchdog is not told of any progress then."""
@@ -50,6 +53,7 @@ class EncodeLoop:
         self._stage = stage
         self._late = late
         self._recollection = Recollection(settings)
+        self._covers_at = 0.0
         self._limit = settings.encode.batch_records
         self._interactions = settings.topics.interactions
         self._items = settings.topics.items
@@ -79,6 +83,8 @@ class EncodeLoop:
         news = self._news()
         if records or news:
             self._batch(records, news, beat)
+        elif time.monotonic() >= self._covers_at:
+            self._cover(beat)
 
     def _rebalanced(self) -> None:
         """Forget what went first: a partition may have gone and come back."""
@@ -119,16 +125,37 @@ class EncodeLoop:
         if not ends:
             self._settled(outcome, news)
             return
+        if not self._commit(outcome, ends, beat):
+            return
+        self._settled(outcome, news)
+        self._backlog = records[outcome.taken :] + self._backlog
+        self._measure(outcome, encoded - started, time.monotonic() - encoded)
+
+    def _commit(self, outcome: Outcome, ends: Mapping[Place, int], beat: Callable[[], None]) -> bool:
         try:
             self._sink.commit(outcome, self.source.offsets(ends), self.source.metadata())
         except TransactionAborted as error:
             self._aborted(error, beat)
-            return
+            return False
         self._aborts = 0
         self.source.advance(ends)
-        self._settled(outcome, news)
-        self._backlog = records[outcome.taken :] + self._backlog
-        self._measure(outcome, encoded - started, time.monotonic() - encoded)
+        return True
+
+    def _cover(self, beat: Callable[[], None]) -> None:
+        """Cover offsets that hold no records, such as markers of other producers' transactions.
+
+        Left behind, they would look like records that were never read once retention has cut them.
+        """
+        ends = self.source.passed()
+        if not ends:
+            return
+        self._covers_at = time.monotonic() + COVER_SECONDS
+        outcome = Outcome()
+        for number, first in self.source.firsts().items():
+            end = ends.get((self._interactions, number), first)
+            for pack in cut_packs(first, end, []):
+                outcome.packs.extend((number, value) for value in encode_pack(pack))
+        self._commit(outcome, ends, beat)
 
     def _settled(self, outcome: Outcome, news: News) -> None:
         self._stage.settle(outcome)

@@ -20,6 +20,9 @@ _CALL_SECONDS = 15.0
 _IDLE_SECONDS = 0.1
 _LAG_SECONDS = 2.0
 _SEEK_SECONDS = 0.02
+_REWIND_SECONDS = 5.0
+_DRAINED = 1_000
+_DRAIN_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +42,10 @@ class RawSource:
         """Grows with each partition that comes or goes."""
         self._settings = settings
         self._topics = [settings.topics.interactions, settings.topics.items]
-        self._consumer: Consumer = consumer(settings.kafka, f"{settings.app.name}-encode")
+        self._delivered: dict[Place, int] = {}
+        self._passed: dict[Place, int] = {}
+        overrides = {"enable.partition.eof": True}
+        self._consumer: Consumer = consumer(settings.kafka, f"{settings.app.name}-encode", overrides)
         self._failure: Exception | None = None
         self._lag_at = 0.0
 
@@ -63,8 +69,20 @@ class RawSource:
         if self._failure is not None:
             raise self._failure
         self._measure_lag()
-        records = [self._record(message) for message in messages if self._good(message)]
-        return self.owned(records)
+        records = self.owned(self._record(message) for message in messages if self._good(message))
+        self._delivered.update(((record.topic, record.partition), record.offset + 1) for record in records)
+        return records
+
+    def passed(self) -> dict[Place, int]:
+        """Ends of partitions that were reached, where nothing but markers and aborted records came last.
+
+        They are beyond the position, though no record is: transactions of other producers leave them.
+        """
+        return {
+            place: end
+            for place, end in self._passed.items()
+            if self._delivered.get(place, 0) <= self.positions.get(place, end) < end
+        }
 
     def owned(self, records: Iterable[RawRecord]) -> list[RawRecord]:
         """Those that are still ours to process: not of partitions that went, nor from before a rewind."""
@@ -93,15 +111,35 @@ class RawSource:
 
         `beat` is called while waiting for the broker.
         """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.positions:
+            beat()
+            try:
+                self._seek_committed()
+            except KafkaException as error:
+                if error.args[0].fatal() or time.monotonic() > deadline:
+                    raise EngineError(f"cannot go back to the committed offsets: {error}") from error
+                _log.info("the committed offsets are not known yet: %s", error)
+            else:
+                return
+            # A client that lost its group answers nothing until a poll let it give its partitions up. What
+            # comes with it is read again.
+            self._consumer.consume(_DRAINED, _DRAIN_SECONDS)
+            if self._failure is not None:
+                raise self._failure
+
+    def _seek_committed(self) -> None:
         partitions = [TopicPartition(topic, number) for topic, number in self.positions]
-        if not partitions:
-            return
-        try:
-            for placed in self._place(partitions, PATIENCE_SECONDS, beat):
-                self.positions[placed.topic, placed.partition] = placed.offset
-                self._seek(placed)
-        except KafkaException as error:
-            raise EngineError(f"cannot go back to the committed offsets: {error}") from error
+        committed = self._consumer.committed(partitions, timeout=_REWIND_SECONDS)
+        for placed in [self._check(each) for each in committed]:
+            self.positions[placed.topic, placed.partition] = placed.offset
+            self._seek(placed)
+
+    def _forget(self, places: Iterable[Place]) -> None:
+        """These are read from another position now."""
+        for place in places:
+            self._delivered.pop(place, None)
+            self._passed.pop(place, None)
 
     def _seek(self, place: TopicPartition) -> None:
         """A partition that has just come is not ready to seek for a moment."""
@@ -119,8 +157,9 @@ class RawSource:
     def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Errors cannot leave a callback of the client: `read` raises them."""
         try:
-            placed = self._place(partitions, PLACING_SECONDS, _nothing)
+            placed = self._place(partitions)
             self.generation += 1
+            self._forget((each.topic, each.partition) for each in placed)
             self.positions.update({(each.topic, each.partition): each.offset for each in placed})
             self.came.update((each.topic, each.partition) for each in placed)
             client.incremental_assign(placed)
@@ -138,13 +177,10 @@ class RawSource:
         client.incremental_unassign(partitions)
         _log.info("partitions went: %s", _names(partitions))
 
-    def _place(
-        self, partitions: list[TopicPartition], patience: float, beat: Callable[[], None]
-    ) -> list[TopicPartition]:
+    def _place(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """Where to start: the committed offset, else the start of the log. Never past what is there."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PLACING_SECONDS
         while True:
-            beat()
             try:
                 committed = self._consumer.committed(partitions, timeout=_CALL_SECONDS)
                 return [self._check(each) for each in committed]
@@ -180,6 +216,9 @@ class RawSource:
         error = message.error()
         if error is None:
             return True
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._passed[message.topic() or "", message.partition() or 0] = message.offset() or 0
+            return False
         where = f"{message.topic()}-{message.partition()}"
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise SourceTrimmed(f"{where}: the log was cut past the worker's position: {error.str()}")
@@ -208,14 +247,10 @@ class RawSource:
         if now < self._lag_at:
             return
         self._lag_at = now + _LAG_SECONDS
-        for (topic, number), position in self.positions.items():
+        for (topic, number), position in {**self.positions, **self.passed()}.items():
             marks = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
             if marks is not None and marks[1] >= 0:
                 CONSUMER_LAG.labels(topic, str(number)).set(max(0, marks[1] - position))
-
-
-def _nothing() -> None:
-    """A callback of the client has the time that its poll interval gives, and no more."""
 
 
 def _headers(message: Message) -> RawHeaders:
