@@ -13,10 +13,13 @@ from state.heads import absorb, waves
 from state.layout import HALF_LIVES_SECONDS
 from state.modalities import fuse
 from state.readout import Reader, Readouts
-from state.ring import Departure, Outcome, Wave
+from state.ring import Departure, Outcome, Wave, joined
 from state.slots import answer_hash, item_hash, slots_of
 
 __all__ = ["HALF_LIVES_SECONDS", "Folded", "Fusion", "Outcome", "Readouts", "item_hash"]
+
+
+_OUTCOMES = {int(outcome): outcome for outcome in Outcome}
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,7 +52,7 @@ class Fusion:
         counts = [len(of_user) for of_user in rows]
         outcomes = self._apply(records, flat, np.repeat(np.arange(len(rows)), counts))
         ends = np.cumsum(counts).tolist()
-        told = [Outcome(outcome) for outcome in outcomes]
+        told = [_OUTCOMES[outcome] for outcome in outcomes]
         return Folded(
             encode(records), [told[end - count : end] for count, end in zip(counts, ends, strict=True)]
         )
@@ -74,10 +77,5 @@ class Fusion:
             step = Wave(users[wave], slots[wave], kinds[wave], answers[wave])
             outcomes[wave], departed = ring.apply(records, step)
             departures += departed
-        absorb(
-            self.artifact,
-            records,
-            np.concatenate([departure.users for departure in departures]),
-            np.concatenate([departure.slots for departure in departures]),
-        )
-        return [int(outcome) for outcome in outcomes]
+        absorb(self.artifact, records, *joined(departures))
+        return outcomes.tolist()

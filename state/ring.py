@@ -3,6 +3,7 @@
 Integers alone: nothing here rounds. Every function works on a wave, in which a user stands once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from state.codec import Records
 from state.events import RowKind
-from state.layout import FLAG_ANSWERED, FLAG_RETRACTED, FLAG_USABLE, NEVER, REMEMBERED
+from state.layout import FLAG_ANSWERED, FLAG_RETRACTED, FLAG_USABLE, NEVER, REMEMBERED, SLOT
 from state.slots import LIKE, UNLIKE, Slots
 
 Bool = NDArray[np.bool_]
@@ -35,6 +36,13 @@ class Outcome(IntEnum):
     """The event is older than a full ring, and went into the sums at once."""
 
 
+_APPLIED, _DUPLICATE, _IGNORED, _LATE = map(
+    int, (Outcome.APPLIED, Outcome.DUPLICATE, Outcome.IGNORED, Outcome.LATE)
+)
+_EVENT = int(RowKind.EVENT)
+_LARGEST = np.uint64(2**64 - 1)
+
+
 @dataclass(slots=True, frozen=True)
 class Wave:
     """At most one row per user: users [w] are indices into the records."""
@@ -54,16 +62,26 @@ class Departure:
     slots: Slots
 
 
+def joined(departures: Sequence[Departure]) -> tuple[Index, Slots]:
+    """All of them, one after the other."""
+    ends = np.cumsum([len(departure.users) for departure in departures])
+    users, slots = np.empty(ends[-1], np.int64), np.empty(ends[-1], SLOT)
+    for departure, end in zip(departures, ends, strict=True):
+        place = slice(end - len(departure.users), end)
+        users[place], slots[place] = departure.users, departure.slots
+    return users, slots
+
+
 def apply(records: Records, wave: Wave) -> tuple[NDArray[np.uint8], list[Departure]]:
     """Applies a wave; returns the Outcome of each row [w] and what left for the sums."""
-    outcomes = np.full(len(wave.users), Outcome.IGNORED, np.uint8)
+    outcomes = np.full(len(wave.users), _IGNORED, np.uint8)
     departures: list[Departure] = []
     places = records["ring"]["event"][wave.users] == wave.slots["event"][:, None]
     known = (records["remembered"][wave.users] == wave.slots["event"][:, None]).any(axis=1)
-    events = wave.kinds == RowKind.EVENT
+    events = wave.kinds == _EVENT
     if events.any():
         old = events & (known | places.any(axis=1))
-        outcomes[old] = Outcome.DUPLICATE
+        outcomes[old] = _DUPLICATE
         rows = np.flatnonzero(events & ~old)
         outcomes[rows], departure = _insert(records, wave.users[rows], wave.slots[rows])
         departures.append(departure)
@@ -73,7 +91,7 @@ def apply(records: Records, wave: Wave) -> tuple[NDArray[np.uint8], list[Departu
         _retract(records, wave, standing, outcomes)
         rows = np.flatnonzero((wave.kinds == RowKind.RETRACT) & known & ~places.any(axis=1))
         departures.append(_answer(records, wave, rows, outcomes))
-    changed = (outcomes != Outcome.DUPLICATE) & (outcomes != Outcome.IGNORED)
+    changed = (outcomes != _DUPLICATE) & (outcomes != _IGNORED)
     records["version"][wave.users[changed]] += 1
     return outcomes, departures
 
@@ -109,19 +127,19 @@ def newest_first(ring: Slots) -> Slots:
 
 def _insert(records: Records, users: Index, slots: Slots) -> tuple[NDArray[np.uint8], Departure]:
     """Events that are new: each takes the place of the oldest, which departs, or departs itself."""
-    rows = np.arange(len(users))
     place = _oldest(records["ring"]["time"][users], records["ring"]["event"][users])
     oldest = records["ring"][users, place]
     full = oldest["time"] != NEVER
     late = full & _before(slots, oldest)
-    kept = rows[~late]
+    kept = np.flatnonzero(~late)
     records["ring"][users[kept], place[kept]] = slots[kept]
-    leaving = np.where(late, slots, oldest)
+    leaving = oldest
+    leaving[late] = slots[late]
     _remember(records, users, slots["event"])
     records["event_count"][users] += 1
     leaves = contributing(leaving) & full
     leaves &= ~_cancel_leaving(records, users, leaving, full)
-    outcomes = np.where(late, Outcome.LATE, Outcome.APPLIED).astype(np.uint8)
+    outcomes = np.where(late, _LATE, _APPLIED).astype(np.uint8)
     unlikes = np.flatnonzero(slots["action"] == UNLIKE)
     if len(unlikes):
         alone = ~_answers_like(records, users[unlikes], slots[unlikes])
@@ -131,7 +149,7 @@ def _insert(records: Records, users: Index, slots: Slots) -> tuple[NDArray[np.ui
 
 def _oldest(times: NDArray[np.int64], events: NDArray[np.uint64]) -> Index:
     first = times == times.min(axis=1, keepdims=True)
-    return np.asarray(np.where(first, events, np.iinfo(np.uint64).max).argmin(axis=1))
+    return np.asarray(np.where(first, events, _LARGEST).argmin(axis=1))
 
 
 def _before(slots: Slots, others: Slots) -> Bool:
