@@ -1,5 +1,6 @@
 """The state engine: rows in, values and outputs out, each row once. Knows neither Kafka nor Faust."""
 
+import logging
 import os
 import time
 from collections import deque
@@ -31,6 +32,8 @@ from streams.metrics import (
 from streams.raw import RawRecord
 
 RowT = TypeVar("RowT")
+
+_log = logging.getLogger(__name__)
 
 _COMMIT_THREADS = 8
 _LETTER_BYTES = 1_000_000
@@ -197,6 +200,7 @@ class Engine(Generic[RowT]):
 
             fault(5)  # 5. The store takes the same values, with the offset that they make it level with.
             partition.store.write({**changes, BOOKMARK_KEY: partition.bookmark(end)})
+            _tell_of_skipped(partition, admission)
             partition.place = place
             self._observe(effect, admission)
             fault(6)
@@ -264,6 +268,19 @@ class Engine(Generic[RowT]):
 
     def _label(self, number: int) -> str:
         return f"{self._options.name}-{number}"
+
+
+def _tell_of_skipped(partition: Partition, admission: Admission[RowT]) -> None:
+    """Where offsets start again, rows that are new look like old ones: that must not go unsaid."""
+    skipped = admission.counts["skipped_row"]
+    if skipped:
+        _log.warning(
+            "%s: %d rows lie below raw offset %d and were skipped: they were counted before, or the raw topic "
+            "was made anew, and its events do not count until their offsets are past there",
+            partition.label,
+            skipped,
+            partition.place.raw,
+        )
 
 
 _NO_EFFECTS = Effects()

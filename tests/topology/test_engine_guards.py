@@ -37,6 +37,16 @@ def test_rows_below_the_raw_place_are_skipped_and_the_rest_of_their_record_is_no
     assert admission.place == place(8, 12)
 
 
+def test_skipped_rows_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    resources = Resources(lambda _: MemoryStore(), lambda number: MemoryJournal(MemoryLog(), number))
+    engine = Engine(CountingProcessor(), resources, EngineOptions("test", fault=no_fault))
+    engine.adopt(engine.open(0))
+    engine.process({0: deque([(0, pack(0, "abc"))])}, START_MS)
+    assert not caplog.records
+    engine.process({0: deque([(1, pack(0, "xy"))])}, START_MS)
+    assert "test-0: 2 rows lie below raw offset 3" in caplog.text
+
+
 def test_a_record_that_starts_beyond_the_raw_place_is_a_hole() -> None:
     queue = deque([(5, pack(10, "a")), (6, pack(12, "b")), (7, pack(13, "c"))])
     admission = admit(place(5, 10), queue, 100, decode)
