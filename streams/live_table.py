@@ -34,9 +34,9 @@ class Summary:
     freshness_p95: float | None
 
     def __str__(self) -> str:
-        fresh = "freshness not measured"
+        fresh = "time since the event not measured"
         if self.freshness_p50 is not None and self.freshness_p95 is not None:
-            fresh = f"freshness p50 {self.freshness_p50:.3f} s, p95 {self.freshness_p95:.3f} s"
+            fresh = f"since the event p50 {self.freshness_p50:.3f} s, p95 {self.freshness_p95:.3f} s"
         return f"{self.users:,} users, {self.events:,} events, {self.events_per_second:.1f} events/s, {fresh}"
 
 
@@ -134,7 +134,7 @@ def interest_line(interest: Interest, freshness: float | None) -> str:
     fresh = "" if freshness is None else f" after {freshness:.3f} s"
     return (
         f"{printable(interest.user_id, 64)} v{interest.version} {interest.event_count} events"
-        f" likes {topics_text(interest) or 'nothing yet'} [{modalities_text(interest)}]{fresh}"
+        f" topics {topics_text(interest) or 'none named'} [{modalities_text(interest)}]{fresh}"
     )
 
 

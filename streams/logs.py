@@ -1,8 +1,11 @@
 """Logging of the commands: for people or as JSON lines, on standard error. Nothing is set up on import."""
 
 import logging
+import re
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import TextIO
 
 import msgspec
@@ -15,7 +18,43 @@ TALKATIVE = ("faust", "mode", "aiokafka", "httpx", "httpcore", "transformers", "
 CLIENT = "streams.kafka"
 """Where the Kafka client itself logs."""
 
+REPETITIVE = (CLIENT, "aiokafka", "faust", "mode")
+REPEAT_SECONDS = 30.0
+
 _HANDLER_NAME = "penchant"
+_NUMBERS = re.compile(r"\d+")
+
+
+class Repetition(logging.Filter):
+    """Lets a client's message through once in REPEAT_SECONDS, with the number that was held back.
+
+    A broker that is away makes its clients repeat themselves a hundred times a second.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[tuple[str, str], float] = {}
+        self._held: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(REPETITIVE) or record.levelno >= logging.CRITICAL:
+            return True
+        kind = (record.name, _kind(record.getMessage()))
+        now = self._clock()
+        if now - self._last.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            self._held[kind] += 1
+            return False
+        self._last[kind] = now
+        held = self._held.pop(kind, 0)
+        if held:
+            record.msg, record.args = f"{record.getMessage()} ({held} more like this)", None
+        return True
+
+
+def _kind(message: str) -> str:
+    """What a message is about: its words without numbers, so that two ports or offsets make one kind."""
+    return _NUMBERS.sub("#", message)[:60]
 
 
 class HumanFormatter(logging.Formatter):
@@ -52,6 +91,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.set_name(_HANDLER_NAME)
+    handler.addFilter(Repetition())
     handler.setFormatter(JsonFormatter() if settings.format == "json" else HumanFormatter())
     root = logging.getLogger()
     for old in [each for each in root.handlers if each.get_name() == _HANDLER_NAME]:

@@ -19,6 +19,7 @@ from streams.health import HealthServer
 from streams.metrics import READY
 from streams.settings import Settings
 
+READY_POLL_SECONDS = 0.25
 LAST_RESORT_SECONDS = 5.0
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -92,7 +93,7 @@ class _Group:
 
     def finish(self) -> int:
         """Wait for the first news, then drain."""
-        self._note(self.news.get())
+        self._note(self._first_news())
         self._stop.set()
         deadline = time.monotonic() + self._drain_seconds
         while self._running():
@@ -110,6 +111,17 @@ class _Group:
                 return EXIT_NOT_DRAINED
             self._note(news)
         return max(member.exit_code for member in self._members.values())
+
+    def _first_news(self) -> int | str:
+        """Tells on the way when all workers are ready."""
+        started, told = time.monotonic(), False
+        while True:
+            try:
+                return self.news.get(timeout=None if told else READY_POLL_SECONDS)
+            except Empty:
+                if not self.unready():
+                    told = True
+                    _log.info("ready after %.1f s", time.monotonic() - started)
 
     def _note(self, news: int | str) -> None:
         if isinstance(news, int):

@@ -66,7 +66,11 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
         raise RecordError("invalid_record", "none of item_id, text and media is there")
     action = _ACTION_CODES.get(actions.get(interaction.action, interaction.action))
     if action is None:
-        raise RecordError("unknown_action", f"unknown action {interaction.action[:80]!r}")
+        raise RecordError(
+            "unknown_action",
+            f"unknown action {interaction.action[:80]!r}: neither one of {', '.join(ACTIONS)} "
+            "nor mapped to one by the settings' table [actions]",
+        )
     time = _time(interaction.timestamp, "timestamp")
     if time < 0:
         raise RecordError("bad_timestamp", "timestamp: an event before 1970")

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 import msgspec
@@ -280,8 +280,15 @@ def _count(outcome: Outcome) -> None:
         EVENTS.labels(STAGE, kind).inc(count)
     for (modality, reason), count in outcome.masked.items():
         MASKED.labels(modality, reason).inc(count)
+        _warn_once(modality, reason)
     for result, count in outcome.cache.items():
         CACHE.labels(result).inc(count)
     for letter in outcome.dead_letters:
         DEAD_LETTERS.labels(STAGE, letter.reason).inc()
     CLAMPED.inc(outcome.clamped)
+
+
+@cache
+def _warn_once(modality: str, reason: str) -> None:
+    """Say the first of a kind; `penchant_masked_total` counts them all."""
+    _log.warning("a medium is masked: %s %s; further ones are only counted", modality, reason)

@@ -43,7 +43,10 @@ def _from_text(text: str) -> int | float:
         return float(text) if "." in text else int(text)
     match = _RFC_3339.fullmatch(text)
     if match is None:
-        raise ValueError("neither epoch milliseconds nor RFC 3339 with an offset")
+        raise ValueError(
+            f"{text[:40]!r} is neither epoch milliseconds nor RFC 3339 with an offset, "
+            "such as 2026-01-31T12:00:00Z"
+        )
     day, minute, second, fraction, offset = match.groups()
     # RFC 3339 knows leap seconds, datetime does not.
     leap = second == "60"

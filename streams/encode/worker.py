@@ -1,5 +1,6 @@
 """The encode worker: what it opens, in which order, and how it ends."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from streams.topics import partition_counts, topic_values
 from streams.watchdog import Watchdog
 
 CATCH_UP_SECONDS = 1_800.0
+
+_log = logging.getLogger(__name__)
 
 MediaFactory = Callable[[Settings, Path, ExitStack], MediaEncoder]
 """Makes what fetches and encodes media, with its files in a folder; the stack closes it."""
@@ -76,6 +79,7 @@ class EncodeWorker:
         instance = stack.enter_context(Instance(Path(settings.app.data)))
         self._tail.start()
         stack.callback(self._tail.stop)
+        _log.info("loading the encoders")
         media = self._make_media(settings, instance.folder, stack)
         name = f"{settings.app.name}-encode-{instance.id}"
         sink = TransactionalSink(settings, name, limit, self._watchdog.beat)

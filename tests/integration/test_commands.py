@@ -233,7 +233,7 @@ class TestWatch:
         result = penchant(settings, "watch", "--from-beginning", "--count", "2", "--seconds", str(SECONDS))
         assert result.exit_code == 0, result.output
         *lines, summary = result.stdout.splitlines()
-        assert sorted(lines) == ["u v1 1 events likes cats 0.90 [image 100%]", "u v1 recommended Tabby"]
+        assert sorted(lines) == ["u v1 1 events topics cats 0.90 [image 100%]", "u v1 recommended Tabby"]
         assert summary.startswith("1 users, 1 events")
 
     def test_freshness_comes_from_the_header(self, settings: Settings) -> None:
@@ -456,6 +456,6 @@ def test_events_sent_on_the_command_line_come_out_as_interests(settings: Setting
         code, errors = worker.end(signal.SIGINT)
     finally:
         worker.process.kill()
-    assert "u v1 1 events likes cat" in watched.stdout
+    assert "u v1 1 events topics cat" in watched.stdout
     assert "u v1 recommended A " in watched.stdout
     assert code == 0, errors

@@ -106,9 +106,9 @@ def test_what_a_user_wrote_cannot_rule_the_terminal() -> None:
 
 def test_lines() -> None:
     assert interest_line(interest(), 0.25) == (
-        "u v1 7 events likes cats 0.50, dogs 0.25 [image 75%, text 25%] after 0.250 s"
+        "u v1 7 events topics cats 0.50, dogs 0.25 [image 75%, text 25%] after 0.250 s"
     )
-    assert interest_line(interest(topics={}, modalities={}), None) == "u v1 7 events likes nothing yet []"
+    assert interest_line(interest(topics={}, modalities={}), None) == "u v1 7 events topics none named []"
     assert slate_line(slate(), {"a": "Tabby", "b": ""}) == "u v1 recommended Tabby, b"
 
 

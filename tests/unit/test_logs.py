@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.logs import CLIENT, TALKATIVE, configure, let_client_speak
+from streams.logs import CLIENT, REPEAT_SECONDS, TALKATIVE, Repetition, configure, let_client_speak
 from streams.settings import LogSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,3 +119,19 @@ def test_importing_sets_nothing_up() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_client_that_repeats_itself_is_heard_once_with_a_count() -> None:
+    now = [0.0]
+    repetition = Repetition(lambda: now[0])
+
+    def heard(message: str, name: str = CLIENT) -> str | None:
+        record = logging.LogRecord(name, logging.WARNING, "", 0, message, None, None)
+        return record.getMessage() if repetition.filter(record) else None
+
+    assert heard("broker 127.0.0.1:9092 is away") == "broker 127.0.0.1:9092 is away"
+    assert heard("broker 127.0.0.1:9093 is away") is None
+    assert heard("another matter") == "another matter"
+    assert heard("broker 1 is away", "streams.encode.worker") == "broker 1 is away"
+    now[0] = REPEAT_SECONDS
+    assert heard("broker 127.0.0.1:9092 is away") == "broker 127.0.0.1:9092 is away (1 more like this)"
