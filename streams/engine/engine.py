@@ -275,8 +275,8 @@ def _tell_of_skipped(partition: Partition, admission: Admission[RowT]) -> None:
     skipped = admission.counts["skipped_row"]
     if skipped:
         _log.warning(
-            "%s: %d rows lie below raw offset %d and were skipped: they were counted before, or the raw topic "
-            "was made anew, and its events do not count until their offsets are past there",
+            "%s: %d rows lie below raw offset %d and were skipped: they were counted before, or the raw "
+            "topic was made anew, and its events do not count until their offsets are past there",
             partition.label,
             skipped,
             partition.place.raw,
