@@ -26,7 +26,7 @@ BATCH_SECONDS = 5.0
 """What the media of one batch may cost; fewer are taken at once where they take longer."""
 FIRST_FETCHES = 4
 COVER_SECONDS = 60.0
-"""How often, at most, offsets without records are covered: else each transaction of others would cost one of ours."""
+"""How often, at most, offsets without records are covered: it costs a transaction."""
 KEEP_SECONDS = 2.0
 STALLED_SECONDS = 60.0
 """Beyond what the media of a batch may take at worst: the watchdog is not told of any progress then."""

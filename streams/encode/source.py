@@ -63,6 +63,7 @@ class RawSource:
 
         Without `wait` only what is here already. Raises EngineError, SourceTrimmed among them.
         """
+        generation = self.generation
         messages = self._consumer.consume(1, _IDLE_SECONDS if wait else 0.0)
         if messages and limit > 1:
             messages += self._consumer.consume(limit - 1, self._settings.encode.linger_ms / 1000)
@@ -71,6 +72,9 @@ class RawSource:
         self._measure_lag()
         records = self.owned(self._record(message) for message in messages if self._good(message))
         self._delivered.update(((record.topic, record.partition), record.offset + 1) for record in records)
+        if self.generation != generation:
+            # Ends that were reached before a partition went say nothing of what it is read from now.
+            self._passed.clear()
         return records
 
     def passed(self) -> dict[Place, int]:
@@ -111,6 +115,7 @@ class RawSource:
 
         `beat` is called while waiting for the broker.
         """
+        self._passed.clear()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.positions:
             beat()
@@ -135,12 +140,6 @@ class RawSource:
             self.positions[placed.topic, placed.partition] = placed.offset
             self._seek(placed)
 
-    def _forget(self, places: Iterable[Place]) -> None:
-        """These are read from another position now."""
-        for place in places:
-            self._delivered.pop(place, None)
-            self._passed.pop(place, None)
-
     def _seek(self, place: TopicPartition) -> None:
         """A partition that has just come is not ready to seek for a moment."""
         deadline = time.monotonic() + _CALL_SECONDS
@@ -159,7 +158,6 @@ class RawSource:
         try:
             placed = self._place(partitions)
             self.generation += 1
-            self._forget((each.topic, each.partition) for each in placed)
             self.positions.update({(each.topic, each.partition): each.offset for each in placed})
             self.came.update((each.topic, each.partition) for each in placed)
             client.incremental_assign(placed)
