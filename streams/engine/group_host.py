@@ -4,11 +4,12 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from streams import kafka
 from streams.engine.guard import Delivery
-from streams.engine.runner import NO_FLOW, Runner
+from streams.engine.runner import Runner, Seek
 from streams.errors import EngineError
 from streams.metrics import CONSUMER_LAG
 from streams.settings import KafkaSettings
@@ -17,6 +18,7 @@ RowT = TypeVar("RowT")
 
 _BATCH = 256
 _POLL_SECONDS = 0.1
+_BUSY_SECONDS = 1.0
 _HINT_SECONDS = 1.0
 _SETTLE_SECONDS = 40.0
 """Longer than any commit may take."""
@@ -31,6 +33,10 @@ class GroupHost(Generic[RowT]):
         self._topic = topic
         self._runner = runner
         self._flows: dict[int, int] = {}
+        self._next: dict[int, int] = {}
+        """Offset behind the last one delivered, by partition."""
+        self._wanted: dict[int, Seek] = {}
+        """Seeks to be carried out, the last one of each partition."""
         self._hinted: dict[int, int] = {}
         self._next_hint = 0.0
         self._paused = False
@@ -75,29 +81,42 @@ class GroupHost(Generic[RowT]):
                 delivery = (message.offset() or 0, message.value() or b"")
                 found[message.partition() or 0].append(delivery)
         for partition, deliveries in found.items():
-            self._runner.deliver(partition, self._flows.get(partition, NO_FLOW), deliveries)
+            flow = self._flows.get(partition)
+            if flow is not None:
+                self._next[partition] = deliveries[-1][0] + 1
+                self._runner.deliver(partition, flow, deliveries)
 
     def _seek(self) -> None:
-        for seek in self._runner.seeks():
+        self._wanted.update({seek.partition: seek for seek in self._runner.seeks()})
+        for seek in list(self._wanted.values()):
             if not self._runner.current(seek):
-                continue
-            target = kafka.TopicPartition(self._topic, seek.partition, seek.offset)
-            try:
-                self._consumer.seek(target)
-                self._consumer.resume([target])
-            except kafka.KafkaException as error:
-                # The group has taken the partition away, and will say so, or give it again.
-                _log.warning("seek of partition %d: %s", seek.partition, error.args[0].str())
-                continue
-            self._flows[seek.partition] = seek.flow
+                del self._wanted[seek.partition]
+            elif self._read_from(seek.partition, seek.offset):
+                del self._wanted[seek.partition]
+                self._flows[seek.partition] = seek.flow
+
+    def _read_from(self, partition: int, offset: int) -> bool:
+        """Whether what is read from now on begins there; where not yet, it is to be tried again."""
+        target = kafka.TopicPartition(self._topic, partition, offset)
+        try:
+            self._consumer.seek(target)
+            self._consumer.resume([target])
+        except kafka.KafkaException as error:
+            _log.info("%s-%d cannot be sought yet: %s", self._topic, partition, error.args[0].str())
+            return False
+        self._next[partition] = offset
+        return True
 
     def _hold_back(self) -> None:
-        """Records wait in the client while the engine is busy; polling must go on all the same."""
-        room = self._runner.wait_for_room(1.0)
-        if room == self._paused:
-            self._paused = not room
-            owned = [kafka.TopicPartition(self._topic, number) for number in self._flows]
-            (self._consumer.resume if room else self._consumer.pause)(owned)
+        """Records wait in the client while the engine is busy. Where that takes long, the partitions pause,
+        since polling must go on; afterwards they are sought, because the client does not promise where a
+        paused one goes on that was sought before."""
+        room = self._runner.wait_for_room(_BUSY_SECONDS)
+        if not room and not self._paused:
+            self._paused = True
+            self._consumer.pause(self._consumer.assignment())
+        elif room and self._paused and all(self._read_from(*each) for each in list(self._next.items())):
+            self._paused = False
 
     def _bear(self, error: kafka.KafkaError) -> None:
         if error.code() == kafka.KafkaError._AUTO_OFFSET_RESET:
@@ -128,9 +147,10 @@ class GroupHost(Generic[RowT]):
     def _release(self, partitions: list[kafka.TopicPartition]) -> dict[int, int]:
         numbers = [partition.partition for partition in partitions]
         for number in numbers:
-            self._flows.pop(number, None)
-            self._hinted.pop(number, None)
-            CONSUMER_LAG.remove(self._topic, str(number))
+            for known in (self._flows, self._next, self._wanted, self._hinted):
+                known.pop(number, None)
+            with suppress(KeyError):
+                CONSUMER_LAG.remove(self._topic, str(number))
         return self._runner.release(numbers).result(_SETTLE_SECONDS)
 
     def _hint(self) -> None:

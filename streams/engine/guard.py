@@ -33,38 +33,37 @@ def admit(
 ) -> Admission[RowT]:
     """Take records from the queue until there are `limit` rows, or a hole.
 
-    Offsets may jump, since markers of transactions take some, so a hole shows in the raw ranges alone.
-    Records without a range are held by the order in which they are delivered.
+    Offsets may jump, since markers of transactions take some, so a hole shows in the raw ranges alone. They
+    have the last word on a record below the place, too: what was not covered yet is not skipped. Records
+    without a range are held by the order in which they are delivered.
     """
     source, raw = place.source, place.raw
     admission: Admission[RowT] = Admission(place)
-    rows, counts = admission.rows, admission.counts
-    while queue and len(rows) < limit:
+    while queue and len(admission.rows) < limit:
         offset, value = queue.popleft()
-        if offset < source:
-            counts["skipped_record"] += 1
-            continue
         try:
             batch = decode(value)
         except RecordError as error:
-            admission.refused.append(((offset, value), error))
-            source = offset + 1
+            if offset >= source:
+                admission.refused.append(((offset, value), error))
+                source = offset + 1
             continue
-        if batch.first != NO_RAW:
-            if raw not in (NO_RAW, batch.first) and batch.first > raw:
-                admission.hole = True
-                break
-            _take(batch, raw, admission)
-            raw = max(raw, batch.end)
-        else:
-            rows.extend(batch.rows)
-        source = offset + 1
+        ranged = batch.first != NO_RAW
+        if offset < source and not (ranged and raw != NO_RAW and batch.end > raw):
+            admission.counts["skipped_record"] += 1
+            continue
+        if ranged and raw != NO_RAW and batch.first > raw:
+            admission.hole = True
+            break
+        _take(batch, raw, admission)
+        source = max(source, offset + 1)
+        raw = max(raw, batch.end)
     admission.place = Place(source, raw, place.topic)
     return admission
 
 
 def _take(batch: SourceBatch[RowT], raw: int, admission: Admission[RowT]) -> None:
-    if batch.first >= raw:
+    if batch.first == NO_RAW or batch.first >= raw:
         admission.rows.extend(batch.rows)
         return
     for row, offset in zip(batch.rows, batch.offsets, strict=True):

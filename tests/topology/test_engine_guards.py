@@ -30,6 +30,14 @@ def test_a_record_below_the_place_is_skipped() -> None:
     assert admission.place == place(6, 11)
 
 
+def test_a_range_that_was_not_covered_is_taken_wherever_its_record_lies() -> None:
+    queue = deque([(9, correction("a")), (6, pack(10, "b")), (7, pack(11, "c")), (5, pack(9, "d"))])
+    admission = admit(place(6, 10), queue, 100, decode)
+    assert [row.user for row in admission.rows] == ["a", "b", "c"]
+    assert admission.counts == {"skipped_record": 1}
+    assert admission.place == place(10, 12)
+
+
 def test_rows_below_the_raw_place_are_skipped_and_the_rest_of_their_record_is_not() -> None:
     admission = admit(place(5, 10), deque([(7, pack(8, "abcd"))]), 100, decode)
     assert [(row.user, row.offset) for row in admission.rows] == [("c", 10), ("d", 11)]
