@@ -38,6 +38,8 @@ class Channel(msgspec.Struct, frozen=True):
     headers: str | None = None
     withdraws: bool = False
     """Whether a null value means that the key is gone."""
+    marks: str | None = None
+    """A second kind of message in it, with a null value: all that it says is in its headers."""
 
 
 CHANNELS = (
@@ -86,6 +88,7 @@ CHANNELS = (
         "key of the original record",
         "Records that could not be used: key and value are the original bytes, headers say what was wrong.",
         headers="DeadLetterHeaders",
+        marks="RedriveMark",
     ),
 )
 
@@ -104,6 +107,15 @@ _DEAD_LETTER: dict[str, Json] = {
     "error_class": _TEXT | {"description": "Short word for what is wrong, such as not_json."},
     "message": _TEXT | {"description": "What is wrong, in plain words."},
     "time": _NUMBER | {"description": "When it was set aside, epoch milliseconds."},
+}
+_REDRIVE_MARK: dict[str, Json] = {
+    "redriven": {
+        "type": "string",
+        "pattern": "^[0-9]+:[0-9]+$",
+        "description": "Partition and offset, in this topic, of the letter that was redriven.",
+    },
+    "time": _NUMBER | {"description": "When it was redriven, epoch milliseconds."},
+    "event_id": _TEXT | {"description": "The id of the event; absent for an item."},
 }
 
 
@@ -141,7 +153,8 @@ def asyncapi() -> Json:
         "components": {
             "messages": {
                 names[channel.setting]: _message(channel, names[channel.setting]) for channel in CHANNELS
-            },
+            }
+            | {channel.marks: _mark(channel, channel.marks) for channel in CHANNELS if channel.marks},
             "schemas": _component_schemas(),
         },
     }
@@ -174,7 +187,9 @@ def _channel(channel: Channel, name: str) -> Json:
     return {
         "address": topic,
         "description": channel.summary,
-        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+        "messages": {
+            each: {"$ref": f"#/components/messages/{each}"} for each in (name, channel.marks) if each
+        },
         "bindings": {"kafka": {"topic": topic, "topicConfiguration": {"cleanup.policy": [channel.cleanup]}}},
     }
 
@@ -197,6 +212,17 @@ def _message(channel: Channel, name: str) -> Json:
     }
 
 
+def _mark(channel: Channel, name: str) -> Json:
+    key = {"type": "string", "description": f"{channel.key}, in UTF-8"}
+    return {
+        "name": name,
+        "summary": "The letter that the header names was redriven. The value is null.",
+        "bindings": {"kafka": {"key": key}},
+        "headers": {"$ref": f"#/components/schemas/{name}Headers"},
+        "contentType": "application/octet-stream",
+    }
+
+
 def _component_schemas() -> Json:
     records = [channel.record for channel in CHANNELS if channel.record is not None]
     _, components = msgspec.json.schema_components(records, ref_template="#/components/schemas/{name}")
@@ -205,6 +231,7 @@ def _component_schemas() -> Json:
     event_time = _NUMBER | {"description": "Time of the latest event that caused it, epoch milliseconds."}
     schemas["OutputHeaders"] = _headers({"event_time": event_time, "traceparent": _TRACE}, ["event_time"])
     schemas["DeadLetterHeaders"] = _headers(_DEAD_LETTER, list(_DEAD_LETTER))
+    schemas["RedriveMarkHeaders"] = _headers(_REDRIVE_MARK, ["redriven", "time"])
     return dict(sorted(schemas.items()))
 
 

@@ -11,6 +11,7 @@ from streams import schema
 from streams.dead_letters import dead_letter_headers, set_aside
 from streams.errors import RecordError
 from streams.examples import EXAMPLES
+from streams.letters import LetterPlace, Mark
 from streams.raw import RawRecord
 from streams.records import Interaction
 from streams.settings import TopicSettings
@@ -135,3 +136,17 @@ def test_dead_letters_keep_the_promise_of_their_headers() -> None:
     jsonschema.Draft202012Validator(headers).validate(sent)
     assert set(headers["required"]) <= set(sent)
     assert (sent["topic"], sent["partition"], sent["offset"]) == ("interactions", "3", "42")
+
+
+@pytest.mark.parametrize("event_id", [None, "e"])
+def test_marks_keep_the_promise_of_their_headers(event_id: str | None) -> None:
+    document = schema.asyncapi()
+    assert "RedriveMark" in document["channels"]["dead_letters"]["messages"]
+    headers = document["components"]["schemas"]["RedriveMarkHeaders"]
+    sent = {
+        name: value.decode()
+        for name, value in Mark(LetterPlace(1, 5), event_id, 9).headers()
+        if value is not None
+    }
+    jsonschema.Draft202012Validator(headers).validate(sent)
+    assert set(sent) <= set(headers["properties"])
