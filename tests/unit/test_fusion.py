@@ -248,3 +248,12 @@ def test_ids_of_any_text() -> None:
     rows = [event(number, event_id=text, item_id=text) for number, text in enumerate(odd)]
     assert FUSION.fold([None], [rows]).outcomes == [[Outcome.APPLIED] * 4]
     assert len({item_hash(text) for text in odd}) == 4
+
+
+def test_an_amended_unlike_stays_answered() -> None:
+    rows = [act(0, Action.LIKE, item_id="a"), act(1, Action.UNLIKE, item_id="a", vectors={}), *crowd(2, 31)]
+    amendment = correction(
+        1, RowKind.AMEND, 1, action=ACTIONS.index(Action.UNLIKE), item_id="a", vectors=media(0)
+    )
+    assert outcome([*rows, amendment]) == Outcome.AMENDED
+    assert read([*rows, amendment]).dislike_mass[0] == 0
