@@ -1,1 +1,1 @@
-"""Events and vectors to interest state, ranking and recommendations. Knows nothing of Kafka or of encoders."""
+"""Events and vectors to interest state, ranking and recommendations. Knows nothing of Kafka or encoders."""
