@@ -106,7 +106,8 @@ def test_records_lost_on_the_way_are_read_again(settings: Settings, host: str) -
         kept = []
         for delivery in deliveries:
             count += 1
-            if count % 23:
+            # A first record that is lost leaves no hole: nothing says where the ranges begin.
+            if count % 23 or delivery[0] == 0:
                 kept.append(delivery)
         deliver(partition, flow, kept)
 
