@@ -13,6 +13,7 @@ from state.artifact import Artifact, Float32, Weights
 from state.codec import Records
 from state.layout import (
     DISLIKE_HALF_LIFE_SECONDS,
+    FARTHEST,
     HALF_LIVES_SECONDS,
     MODALITY_HEAD,
     NEVER,
@@ -27,7 +28,6 @@ RATES: Float32 = (np.log(2) / 1000 / np.array(HALF_LIVES_SECONDS)).astype(np.flo
 """Loss of logit per millisecond of age, by head."""
 DISLIKE_RATE: Float32 = np.array([np.log(2) / 1000 / DISLIKE_HALF_LIFE_SECONDS], np.float32)
 SCORE_LIMIT = np.float32(8)
-_FLOOR = -(2**62)
 
 
 @dataclass(slots=True, frozen=True)
@@ -49,8 +49,8 @@ class Step:
 
 
 def ages(since: Times, until: Times, rates: Float32) -> Float32:
-    """Loss of logit (until - since) / tau, [..., k]; zero where `since` is NEVER. Times lie within 2^62."""
-    gap = np.where(since == NEVER, 0, until - np.maximum(since, _FLOOR))
+    """Loss of logit (until - since) / tau, [..., k]; zero where `since` is NEVER."""
+    gap = np.where(since == NEVER, 0, until - np.maximum(since, -FARTHEST))
     return gap.astype(np.float32)[..., None] * rates
 
 

@@ -35,6 +35,9 @@ MODALITY_HEAD = 5
 NEVER = np.iinfo(np.int64).min
 """Time of an empty slot and of an empty sum: before every event."""
 
+FARTHEST = 2**61
+"""Event times are held within this, so that no difference of two overflows."""
+
 FLAG_USABLE = 1
 """The slot has a vector."""
 FLAG_RETRACTED = 2

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from state.artifact import Artifact, Float32
 from state.events import ACTIONS, Action, Row, RowKind
-from state.layout import FLAG_USABLE, SLOT
+from state.layout import FARTHEST, FLAG_USABLE, SLOT
 from state.modalities import Fused, fuse
 from state.rowwise import to_unit
 from state.signals import REJECTING, dwell_buckets, factors
@@ -50,7 +50,7 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     event gave nothing or itself rejected.
     """
     slots = np.zeros(len(rows), SLOT)
-    slots["time"] = [row.time for row in rows]
+    slots["time"] = np.clip(np.array([row.time for row in rows], np.int64), -FARTHEST, FARTHEST)
     slots["event"] = [event_hash(row.event_id) for row in rows]
     slots["item"] = [item_hash(row.item_id) if row.item_id is not None else 0 for row in rows]
     slots["sequence"] = [row.sequence if row.kind else 0 for row in rows]

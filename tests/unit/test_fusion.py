@@ -243,6 +243,16 @@ def test_states_of_another_artifact_are_refused() -> None:
         other.fold([state], [[event(9)]])
 
 
+def test_times_at_the_ends_of_the_scale() -> None:
+    times = [2**63 - 1, -(2**63), 0, NOW]
+    out = read([event(number, time=time) for number, time in enumerate(times)])
+    assert np.isfinite(out.interest).all()
+    first = FUSION.item_vectors([media(0)])[0]
+    minute = out.heads[0, :2] @ first
+    assert minute[0] ** 2 + minute[1] ** 2 == pytest.approx(1, abs=1e-3)
+    assert out.recent_mask[0, :5].tolist() == [True] * 4 + [False]
+
+
 def test_ids_of_any_text() -> None:
     odd = ["", "\ud800", "用户", "a" * 5_000]
     rows = [event(number, event_id=text, item_id=text) for number, text in enumerate(odd)]
