@@ -11,7 +11,8 @@ from state.layout import FORMAT, MAGIC, NEVER, RECORD, RECORD_BYTES
 Records = NDArray[np.void]
 """Structured array of `layout.RECORD`."""
 
-_HEADER_BYTES = 4
+HEADER = MAGIC + FORMAT.to_bytes(2, "little")
+"""First bytes of every record of this format."""
 
 
 def empty(count: int, model: int) -> Records:
@@ -36,7 +37,7 @@ def decode(states: Sequence[bytes | None], model: int) -> Records:
     """
     held = [state for state in states if state is not None]
     for state in held:
-        if len(state) != RECORD_BYTES or state[:_HEADER_BYTES] != HEADER:
+        if len(state) != RECORD_BYTES or not state.startswith(HEADER):
             raise CodecError(_complaint(state))
     stored = np.frombuffer(bytearray().join(held), RECORD)
     strangers = stored["model"] != model
@@ -65,7 +66,3 @@ def _complaint(state: bytes) -> str:
     if version != FORMAT:
         return f"fusion record of format {version}, this build reads format {FORMAT}"
     return f"fusion record of {len(state)} bytes, format {FORMAT} has {RECORD_BYTES}"
-
-
-HEADER = MAGIC + FORMAT.to_bytes(2, "little")
-"""First bytes of every record of this format."""
