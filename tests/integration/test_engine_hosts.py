@@ -122,9 +122,10 @@ def test_records_lost_on_the_way_are_read_again(settings: Settings, host: str) -
         # The last record of a partition may be among the lost: nothing tells of it but the next one.
         until(lambda: _reached(runner, 300 - 3))
     assert metrics.HOLES._value.get() > before
+    reached = places(stores(settings))
     expected: dict[bytes, list[bytes]] = defaultdict(list)
     for number in range(400):
-        if number // 4 * 3 < places(stores(settings))[number % 4].raw:
+        if number // 4 * 3 < reached[number % 4].raw:
             user = f"{number % 4}-{number % 7}"
             for offset in range(number // 4 * 3, number // 4 * 3 + 3):
                 before_it = expected[user.encode()][-1] if expected[user.encode()] else None
