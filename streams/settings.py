@@ -75,9 +75,10 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The encode worker."""
 
     batch_records: Count = 256
-    linger_ms: Annotated[int, Meta(ge=0)] = 5
-    media_budget_seconds: Seconds = 5.0
-    """How long an event may wait for its media before they are masked."""
+    linger_ms: Annotated[int, Meta(ge=0)] = 1
+    media_budget_seconds: Seconds = 1.0
+    """How long an event may wait for its media before they are masked. They are fetched again beside the
+    stream, for up to `fetch.timeout_seconds` a try, and amend the event when they come."""
     unknown_item_seconds: Annotated[float, Meta(ge=0)] = 600.0
     """How long an unknown item is remembered, to amend its events when it arrives."""
 

@@ -50,13 +50,6 @@ def _media(settings: Settings) -> Iterator[Finding]:
         yield warn(
             SUBJECT, "fetch.file_roots is set, but fetch.schemes lacks file", "add file to the schemes"
         )
-    if fetch.timeout_seconds > settings.encode.media_budget_seconds:
-        yield warn(
-            SUBJECT,
-            f"fetch.timeout_seconds ({fetch.timeout_seconds:g}) is above encode.media_budget_seconds "
-            f"({settings.encode.media_budget_seconds:g})",
-            "no event waits so long: make it smaller",
-        )
     if fetch.allow_private_addresses and not fetch.hosts:
         yield warn(
             SUBJECT,

@@ -53,7 +53,6 @@ def test_the_defaults_look_right() -> None:
         ("kafka", {"transaction_timeout_ms": 61_000}, Level.WARN, "kafka.transaction_timeout_ms"),
         ("fetch", {"file_roots": ("/none/such",)}, Level.FAIL, "/none/such"),
         ("fetch", {"schemes": ("https",), "file_roots": ("/",)}, Level.WARN, "fetch.schemes"),
-        ("fetch", {"timeout_seconds": 60.0}, Level.WARN, "fetch.timeout_seconds"),
         ("fetch", {"allow_private_addresses": True}, Level.WARN, "fetch.allow_private_addresses"),
         ("recommend", {"candidates": 5}, Level.WARN, "recommend.candidates"),
     ],
