@@ -3,17 +3,21 @@
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from encoders.base import Encoded, Medium
 from state.events import RowKind
 from streams.broker import LocalCluster
+from streams.encode.media import MediaEncoder
 from streams.settings import Settings
 from streams.topics import create_topics
-from tests.encode_harness import SECONDS, child, covered, event, progress, rows_of, until
+from tests.encode_harness import SECONDS, child, covered, event, progress, rows_of, running, until
+from tests.fake_media import FakeBank, FakeFetcher
 from tests.integration.conftest import fresh_settings, produce_json
 
 pytestmark = pytest.mark.soak
@@ -120,6 +124,27 @@ def test_a_worker_that_slept_past_its_session_writes_nothing_twice(settings: Set
                 threading.Event().wait(3.0)
         all_covered_once(settings, load)
         assert other.terminate() == 0
+
+
+def test_a_batch_longer_than_the_poll_interval_keeps_its_partitions(settings: Settings) -> None:
+    """Encoding takes twice the time within which the group wants to hear of its member."""
+    kafka = replace(settings.kafka, max_poll_interval_ms=6_000)
+    began = threading.Event()
+
+    class SlowBank(FakeBank):
+        def encode(self, media: Sequence[Medium]) -> list[Encoded]:
+            began.set()
+            threading.Event().wait(12.0)
+            return super().encode(media)
+
+    def slow(*_: object) -> MediaEncoder:
+        return MediaEncoder(SlowBank(), FakeFetcher(), 1.0)
+
+    produce_json(settings, settings.topics.interactions, [event(0)])
+    with running(replace(settings, kafka=kafka), slow):
+        assert began.wait(SECONDS)
+        until("the event to be covered", lambda: covered(settings) == 1)
+    assert len(rows_of(settings)) == 1
 
 
 def test_many_kills_of_many_workers(settings: Settings) -> None:
