@@ -142,6 +142,9 @@ class EngineProcess:
     def wait_killed(self, seconds: float = 60.0) -> None:
         assert self._process.wait(seconds) == -signal.SIGKILL
 
+    def wait_ended(self, seconds: float = 60.0) -> int:
+        return self._process.wait(seconds)
+
     def wait_stopped(self, seconds: float = 60.0) -> None:
         """Until it is stopped by SIGSTOP."""
         give_up = time.monotonic() + seconds
@@ -182,11 +185,16 @@ def wait_for_end(settings: Settings, feed: Feed, seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
-def check(settings: Settings, feed: Feed) -> None:
-    """Outputs and changelog are those of the reference fold: nothing lost, nothing twice, nothing aborted."""
+def check(settings: Settings, feed: Feed, doubles: bool = False) -> None:
+    """Outputs and changelog are those of the reference fold: nothing lost, nothing twice, nothing aborted.
+
+    With `doubles`, an output may come more than once.
+    """
     outputs: dict[bytes, list[bytes]] = defaultdict(list)
     for message in read_all(settings, settings.topics.interests):
-        outputs[message.key() or b""].append(message.value() or b"")
+        values = outputs[message.key() or b""]
+        if not doubles or message.value() not in values:
+            values.append(message.value() or b"")
     wrong = {
         key: (len(outputs[key]), len(feed.outputs[key]))
         for key in outputs.keys() | feed.outputs.keys()

@@ -26,7 +26,8 @@ One fetch is in flight a broker, and a seek waits for it: so a long wait would d
 """
 
 _FETCH_SECONDS = 0.2
-_PAUSE_SECONDS = 0.002
+_BUSY_SECONDS = 0.002
+_IDLE_SECONDS = 0.02
 _BATCH_RECORDS = 256
 
 _log = logging.getLogger(__name__)
@@ -98,12 +99,13 @@ class EngineConsumer(driver.Consumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
-            if not self.flow_active or self.sink.full():
-                await asyncio.sleep(_PAUSE_SECONDS)
+            if self.sink.full():
+                await asyncio.sleep(_BUSY_SECONDS)
                 continue
-            await self._carry_out_seeks()
-            if not self._flows:
-                await asyncio.sleep(_PAUSE_SECONDS)
+            if self.flow_active:
+                await self._carry_out_seeks()
+            if not self._flows or not self.flow_active:
+                await asyncio.sleep(_IDLE_SECONDS)
                 continue
             try:
                 records = await self._getmany(set(self._flows), _FETCH_SECONDS)

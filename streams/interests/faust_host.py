@@ -6,6 +6,7 @@ The app lives in an event loop of the calling thread, which need not be the main
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 from yarl import URL
 
+from streams import kafka
 from streams.engine.guard import Delivery
 from streams.engine.runner import Runner, Seek
 from streams.errors import EngineError
@@ -29,6 +31,9 @@ _LOOK_SECONDS = 0.05
 _SETTLE_SECONDS = 40.0
 """Longer than any commit may take."""
 _START_SECONDS = 60.0
+_ASK_SECONDS = 5.0
+_SILENCE_SECONDS = 1_800.0
+"""How long a broker that does not answer is waited for, before the process gives up."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +54,8 @@ class FaustHost(Generic[RowT]):
 
         Raises EngineError.
         """
+        if not _broker_answers(self._settings, stopped):
+            return
         self._runner.start()
         try:
             with asyncio.Runner() as loop:
@@ -179,6 +186,25 @@ class EngineApp(faust.App):
         if self._consumer is not None and self._consumer.started and not self.crashed:
             await self._consumer.commit()
         await super()._stop_consumer()
+
+
+def _broker_answers(settings: KafkaSettings, stopped: Callable[[], bool]) -> bool:
+    """Wait for the broker; false where `stopped()` comes first. Faust would crash where it does not answer.
+
+    Raises EngineError when it has not answered for long.
+    """
+    admin, began = kafka.admin_client(settings), time.monotonic()
+    while not stopped():
+        try:
+            admin.list_topics(timeout=_ASK_SECONDS)
+        except kafka.KafkaException as error:
+            silent = time.monotonic() - began
+            if silent > _SILENCE_SECONDS:
+                raise EngineError(f"the broker has not answered for {silent:.0f} s") from error
+            _log.warning("waiting for the broker since %.0f s", silent)
+        else:
+            return True
+    return False
 
 
 async def _settled(answer: Any) -> None:
