@@ -85,6 +85,7 @@ class Runner(Generic[RowT]):
         self._seats: dict[int, _Seat] = {}
         self._flows = NO_FLOW
         self._taken = False
+        self._suspended = False
         self._measured = 0.0
         self._next_step = 0.0
         self._seeks: SimpleQueue[Seek] = SimpleQueue()
@@ -244,7 +245,7 @@ class Runner(Generic[RowT]):
             self._engine.measure()
 
     def _take(self, numbers: list[int]) -> None:
-        self._taken = True
+        self._taken, self._suspended = True, False
         for number in [] if self._stopping else numbers:
             seat = self._seats.get(number)
             if seat is None:
@@ -267,6 +268,7 @@ class Runner(Generic[RowT]):
         return places
 
     def _suspend(self) -> None:
+        self._suspended = True
         for number in self._seats:
             self._silence(number)
 
@@ -336,6 +338,9 @@ class Runner(Generic[RowT]):
             )
 
     def _open_rested(self) -> None:
+        if self._suspended:
+            # They may be others' already, and opening them would fence their owners.
+            return
         now = time.monotonic()
         for number, seat in self._seats.items():
             if seat.open_at is not None and seat.open_at <= now:

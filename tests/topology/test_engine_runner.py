@@ -161,6 +161,21 @@ def test_a_fenced_partition_rests_and_is_opened_again(bench: Bench) -> None:
     until(lambda: bench.keys() == [b"a", b"b"])
 
 
+def test_a_fenced_partition_is_not_opened_while_the_group_decides(bench: Bench) -> None:
+    bench.take(0, 1)
+    bench.log.take(0)
+    bench.deliver(0, (0, pack(0, "a")))
+    until(lambda: not bench.runner.ready())
+    bench.runner.suspend().result(SECONDS)
+    assert bench.runner.release([1]).result(SECONDS) == {1: 0}
+    owner = bench.log.take(0)
+    bench.runner.suspend().result(SECONDS)
+    bench.log.check(0, owner)
+    bench.take(0)
+    bench.deliver(0, (0, pack(0, "a")))
+    until(lambda: bench.keys() == [b"a"])
+
+
 def test_a_fenced_partition_is_opened_at_once_in_a_new_generation() -> None:
     bench = Bench(rest_seconds=3_600.0)
     bench.runner.start()
