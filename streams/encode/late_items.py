@@ -46,7 +46,7 @@ class LateItems:
     def __init__(self, capacity: int = MAX_ITEMS) -> None:
         self._capacity = capacity
         self._items: dict[str, LateItem] = {}
-        self._by_medium: dict[Wanted, set[str]] = {}
+        self._by_medium: dict[Wanted, dict[str, None]] = {}
 
     def __len__(self) -> int:
         return len(self._items)
@@ -57,13 +57,13 @@ class LateItems:
             self.drop(next(iter(self._items)))
         self._items[item.item_id] = item
         for wanted in item.media.late:
-            self._by_medium.setdefault(wanted, set()).add(item.item_id)
+            self._by_medium.setdefault(wanted, {})[item.item_id] = None
 
     def waits_for(self, wanted: Wanted) -> bool:
         return wanted in self._by_medium
 
     def find(self, came: Iterable[Wanted]) -> list[LateItem]:
-        """The items that miss any of the media."""
+        """The items that miss any of the media, in the order in which they came to be remembered."""
         ids = dict.fromkeys(item_id for wanted in came for item_id in self._by_medium.get(wanted, ()))
         return [self._items[item_id] for item_id in ids]
 
@@ -72,7 +72,7 @@ class LateItems:
         item = self._items.pop(item_id, None)
         for wanted in item.media.late if item is not None else ():
             ids = self._by_medium[wanted]
-            ids.discard(item_id)
+            ids.pop(item_id, None)
             if not ids:
                 del self._by_medium[wanted]
 
