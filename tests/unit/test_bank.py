@@ -1,5 +1,6 @@
 """The bank of encoders: what it encodes once, what it keeps, and what becomes of what fails."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -305,7 +306,7 @@ def test_a_saved_alignment_serves_a_new_bank(bank: EncoderBank, tmp_path: Path) 
 
 
 def test_an_alignment_for_other_encoders_is_refused(bank: EncoderBank) -> None:
-    other = bank.builtin_alignment()
+    other = copy.copy(bank.builtin_alignment())
     other.encoders = {**other.encoders, Modality.AUDIO: "another-1"}
     version = bank.version
     with pytest.raises(ArtifactError, match="audio"):
