@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,8 @@ def cli(ctx: click.Context, /, config: Path | None, bootstrap_servers: str | Non
 
 def main() -> None:
     """The entry point of `penchant`."""
+    # Read when numpy is imported. Its batches are too small to share out, and idle threads of OpenBLAS spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     cli.main(prog_name="penchant")
 
 
