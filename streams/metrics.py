@@ -30,7 +30,6 @@ ROWS = Counter("penchant_rows_total", "Rows by what the fold did with them.", ["
 HOLES = Counter("penchant_source_holes_total", "Holes in the source that were mended by seeking back.")
 CLAMPED = Counter("penchant_timestamps_clamped_total", "Timestamps in the future, clamped.")
 READY = Gauge("penchant_ready", "1 while the worker is ready.", ["worker"])
-USERS = Gauge("penchant_users", "Users with a state here.", ["partition"])
 STATE_BYTES = Gauge("penchant_state_bytes", "Bytes of state on disk.", ["partition"])
 RECOVERY = Gauge("penchant_recovery_ratio", "Share of the changelog restored.", ["partition"])
 RESTORED = Counter("penchant_restored_records_total", "Changelog records restored.")
