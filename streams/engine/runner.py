@@ -305,9 +305,10 @@ class Runner(Generic[RowT]):
             partition.close()
             return
         offset = self._engine.adopt(partition)
+        self._reread(number, offset)
+        # Who sees it open may count on its seek.
         seat.open = True
         _log.info("%s: open, from source offset %d", partition.label, offset)
-        self._reread(number, offset)
 
     def _fail_opening(self, number: int, seat: _Seat, error: BaseException) -> None:
         if self._seats.get(number) is not seat:

@@ -152,16 +152,17 @@ def test_a_fenced_partition_rests_and_is_opened_again(bench: Bench) -> None:
     bench.deliver(0, (0, pack(0, "a")))
     until(lambda: bench.keys() == [b"a"])
     bench.log.take(0)
+    flow = bench.flows[0]
     bench.deliver(0, (1, pack(1, "b")))
-    until(lambda: not bench.runner.ready())
-    until(bench.runner.ready)
-    bench.seek()
+    until(lambda: bench.sought_anew(0, flow))
     assert bench.sought[-1].offset == 1
     bench.deliver(0, (1, pack(1, "b")))
     until(lambda: bench.keys() == [b"a", b"b"])
 
 
-def test_a_fenced_partition_is_not_opened_while_the_group_decides(bench: Bench) -> None:
+def test_a_fenced_partition_is_not_opened_while_the_group_decides() -> None:
+    bench = Bench(rest_seconds=1.0)
+    bench.runner.start()
     bench.take(0, 1)
     bench.log.take(0)
     bench.deliver(0, (0, pack(0, "a")))
@@ -169,11 +170,13 @@ def test_a_fenced_partition_is_not_opened_while_the_group_decides(bench: Bench) 
     bench.runner.suspend().result(SECONDS)
     assert bench.runner.release([1]).result(SECONDS) == {1: 0}
     owner = bench.log.take(0)
-    bench.runner.suspend().result(SECONDS)
+    rested = time.monotonic() + 1.2
+    until(lambda: time.monotonic() > rested)
     bench.log.check(0, owner)
     bench.take(0)
     bench.deliver(0, (0, pack(0, "a")))
     until(lambda: bench.keys() == [b"a"])
+    bench.runner.stop(SECONDS)
 
 
 def test_a_fenced_partition_is_opened_at_once_in_a_new_generation() -> None:
@@ -199,10 +202,10 @@ def test_a_failed_commit_is_done_again_from_what_the_log_says(bench: Bench) -> N
             raise CommitFailed("the broker went away")
 
     bench.fail = fail_once
+    flow = bench.flows[0]
     bench.deliver(0, (0, pack(0, "a")))
-    until(lambda: not left)
-    until(bench.runner.ready)
-    bench.seek()
+    until(lambda: bench.sought_anew(0, flow))
+    assert not left
     bench.deliver(0, (0, pack(0, "a")))
     until(lambda: bench.keys() == [b"a"])
 
