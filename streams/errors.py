@@ -9,7 +9,8 @@ PenchantError
 │   ├── OwnershipLost    another process owns the partition now
 │   ├── CommitFailed     a transaction failed, or nobody knows how it ended
 │   ├── SourceTrimmed    records that were not read yet were cut by retention
-│   └── SourceRecreated  the source topic is not the one that the place belongs to
+│   ├── SourceRecreated  the source topic is not the one that the place belongs to
+│   └── ChangelogCut     states that no local store has are no longer in the changelog
 └── InputError           a file or an argument given to a command is wrong
 """
 
@@ -56,6 +57,10 @@ class SourceTrimmed(EngineError):
 
 class SourceRecreated(EngineError):
     """The source topic is not the one that the place belongs to."""
+
+
+class ChangelogCut(EngineError):
+    """States that no local store has are no longer in the changelog."""
 
 
 class InputError(PenchantError):

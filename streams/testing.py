@@ -11,6 +11,7 @@ memory, and time stands still until it is moved.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from state.store import MemoryStore, Store
@@ -93,14 +94,7 @@ class MemoryJournal:
         if cancelled():
             raise OpeningCancelled(str(self._partition))
         self._owner = self._log.take(self._partition)
-        facts = self._log.facts
-        return Facts(
-            facts.source_topic,
-            facts.source_start,
-            facts.changelog_topic,
-            self._log.end(self._partition),
-            facts.delete_retention_ms,
-        )
+        return replace(self._log.facts, changelog_end=self._log.end(self._partition))
 
     def replay(self, start: int, end: int, cancelled: Cancelled) -> Iterator[Chunk]:
         for first in range(start, end, _CHUNK):

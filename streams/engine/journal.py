@@ -28,6 +28,8 @@ class Facts:
     """Offset behind the last record or marker. Nothing comes after it before we write."""
     delete_retention_ms: int
     """How long a null of the changelog is kept for those who have not seen it."""
+    changelog_start: int = 0
+    """Lowest offset that the changelog still has. Compaction never moves it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,8 +169,8 @@ class KafkaJournal:
             policy = config["cleanup.policy"]
             raise TopicError(f"{changelog}: cleanup.policy={policy} would delete states; set it to compact")
         start, _ = self._watermarks(reader, source)
-        _, end = self._watermarks(reader, changelog)
-        return Facts(ids[0], start, ids[1], end, int(config["delete.retention.ms"]))
+        first, end = self._watermarks(reader, changelog)
+        return Facts(ids[0], start, ids[1], end, int(config["delete.retention.ms"]), first)
 
     def _check_topics(self, counts: Mapping[str, int]) -> None:
         if counts[self._names.source] != counts[self._names.changelog]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from state.store import Store
 from streams.engine.journal import Cancelled, Facts, Journal
 from streams.engine.place import BOOKMARK_KEY, NO_RAW, PLACE_KEY, Bookmark, Place
-from streams.errors import SourceRecreated
+from streams.errors import ChangelogCut, SourceRecreated
 from streams.metrics import RECOVERY, RESTORED
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class Opening:
     def run(self) -> Partition:
         """Take the partition from its owner before, and make the store level with its changelog.
 
-        Raises SourceRecreated where going on would skip events in silence, and OpeningCancelled.
+        Raises SourceRecreated where going on would skip events in silence, ChangelogCut where states would
+        be missing, and OpeningCancelled.
         """
         facts = self.journal.fence(self.cancelled)
         self._restore(facts)
@@ -77,8 +78,11 @@ class Opening:
             bookmark = Bookmark.decode(value)
             reason = _distrust(bookmark, facts)
             if reason is None:
+                _check_whole(bookmark.offset, facts, self.label)
                 return bookmark.offset
             _log.warning("%s: the local store %s: rebuilding it from the changelog", self.label, reason)
+        # Before the store is cleared: it may be the last that has those states.
+        _check_whole(0, facts, self.label)
         self.store.clear()
         return 0
 
@@ -93,6 +97,23 @@ def _distrust(bookmark: Bookmark, facts: Facts) -> str | None:
         # What was deleted meanwhile may have left the changelog without a trace.
         return "is older than the changelog keeps deletions"
     return None
+
+
+def _check_whole(start: int, facts: Facts, label: str) -> None:
+    """Compaction leaves the start of the changelog where it is: only what deletes states moves it."""
+    if facts.changelog_start > start:
+        raise ChangelogCut(
+            f"{label}: the changelog was cut up to offset {facts.changelog_start}, by retention or by hand, "
+            f"and the local store has it up to {start} only: states would be missing. Start the worker whose "
+            "data folder still has them, or make the changelog topic anew to count again what the source "
+            "still holds; keep cleanup.policy=compact"
+        )
+    if facts.changelog_start:
+        _log.warning(
+            "%s: the changelog was cut up to offset %d: the states before live in this local store alone",
+            label,
+            facts.changelog_start,
+        )
 
 
 def _reached(place: Place, facts: Facts, label: str) -> Place:

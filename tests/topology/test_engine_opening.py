@@ -11,7 +11,7 @@ from state.store import MemoryStore
 from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.faults import VARIABLE, fault_from, no_fault
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Bookmark, Place
-from streams.errors import EngineError, SettingsError, SourceRecreated
+from streams.errors import ChangelogCut, EngineError, SettingsError, SourceRecreated
 from streams.testing import START_MS, MemoryJournal, MemoryLog
 from tests.counting import KIND_USER, CountingProcessor, Event, correction, pack
 
@@ -168,6 +168,29 @@ def test_an_interrupted_restore_goes_on_where_it_was() -> None:
     restored.pop(BOOKMARK_KEY)
     whole.pop(BOOKMARK_KEY)
     assert restored == whole
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_changelog_that_was_cut_is_refused_where_its_states_are_nowhere_else(kept: bool) -> None:
+    log, store = MemoryLog(), _Recording()
+    used(log, store)
+    level = Bookmark.decode(store.get(BOOKMARK_KEY) or b"").offset
+    log.facts = replace(log.facts, changelog_start=level - 1)
+    behind = Bookmark(level - 2, int(time.time() * 1000), bytes(16))
+    store.write({BOOKMARK_KEY: behind.encode() if kept else None})
+    with pytest.raises(ChangelogCut, match=f"cut up to offset {level - 1}"):
+        open_engine(log, store).open(0)
+    assert store.get(KIND_USER + b"a") is not None, "it may be the last that has the state"
+
+
+def test_a_store_that_has_what_was_cut_goes_on_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    log, store = MemoryLog(), _Recording()
+    used(log, store)
+    log.facts = replace(log.facts, changelog_start=2)
+    with caplog.at_level(logging.WARNING):
+        engine = open_engine(log, store)
+        assert engine.adopt(engine.open(0)) == 5
+    assert "this local store alone" in caplog.text
 
 
 @pytest.mark.parametrize("value", [b"", b"\x02" + bytes(32), Place(1, 2, bytes(16)).encode() + b"x"])
