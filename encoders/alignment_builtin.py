@@ -107,7 +107,7 @@ def part_columns() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int
 
 
 def _placed(weights: Float32, columns: NDArray[np.int64]) -> Float32:
-    """Float32 [d, k] into the given columns of zeros [d, SHARED_DIM]."""
+    """Float32 [d, k] into the first k of the given columns of zeros [d, SHARED_DIM]."""
     placed = np.zeros((len(weights), SHARED_DIM), np.float32)
-    placed[:, columns] = weights
+    placed[:, columns[: weights.shape[1]]] = weights
     return placed

@@ -99,12 +99,13 @@ def fit(items: Sequence[FitItem], builtin: Alignment) -> Alignment:
             "leave encoders.alignment empty for the built-in one"
         )
     names = len(classes)
-    views = [
-        _with_names(text, NAME_WEIGHT * classes),
-        _with_names(pictures, NAME_WEIGHT * _name_pictures(pictures, classes)),
-    ]
+    views = [_with_names(text, NAME_WEIGHT * classes)]
+    if pictures.bridge_centre is None:
+        views.append(_without_names(pictures, names))
+    else:
+        views.append(_with_names(pictures, NAME_WEIGHT * _name_pictures(pictures, classes)))
     if sound is not None:
-        views.append(sound._replace(present=np.concatenate([sound.present, np.zeros(names, bool)])))
+        views.append(_without_names(sound, names))
     builtin_sound = builtin.maps[Modality.AUDIO]
     columns = np.arange(SHARED_DIM) if sound is not None else _unused_columns(builtin_sound)
     coordinates = _coordinates(views, len(columns))
@@ -143,14 +144,15 @@ def _plain_view(vectors: Sequence[Sequence[NativeVector]], fewest: int) -> View 
 
 
 def _pictures(items: Sequence[FitItem], class_vectors: Float32) -> View | None:
-    """Images and videos alike: both come from the image encoder. Rows are [features, class vector]."""
+    """Images and videos alike: both come from the image encoder. Rows are [features, class vector], or the
+    features alone where the encoder knows no classes."""
     vectors = [[*item.get(Modality.IMAGE, ()), *item.get(Modality.VIDEO, ())] for item in items]
     present = np.array([bool(each) for each in vectors], bool)
     if not present.any():
         return None
     batch = join([vector for each in vectors for vector in each])
     if batch.classes is None:
-        raise ArtifactError("the image encoder gives no classes, which the fit needs: choose another one")
+        return _plain_view(vectors, 1)
     centre = batch.vectors.mean(axis=0)
     meant = unit(mean_class_vectors(class_vectors, batch.classes))
     bridge_centre = meant.mean(axis=0)
@@ -170,6 +172,10 @@ def _name_pictures(pictures: View, class_vectors: Float32) -> Float32:
     """What a picture of each class would be: no features, and the class's own vector."""
     features = np.zeros((len(class_vectors), len(pictures.centre)), np.float32)
     return np.concatenate([features, class_vectors], axis=1)
+
+
+def _without_names(view: View, names: int) -> View:
+    return view._replace(present=np.concatenate([view.present, np.zeros(names, bool)]))
 
 
 def _with_names(view: View, rows: Float32) -> View:

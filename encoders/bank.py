@@ -14,6 +14,7 @@ from encoders.alignment import Alignment
 from encoders.alignment_artifact import load_alignment
 from encoders.alignment_builtin import builtin_alignment
 from encoders.base import MODALITIES, Encoded, Medium, Modality
+from encoders.classifying import class_weights
 from encoders.errors import DecoderCrash, MediumError
 from encoders.image.classes import labels
 from encoders.media.decoded import Decoded
@@ -126,7 +127,7 @@ class EncoderBank:
         if self._builtin is None:
             natives = self._natives
             self._builtin = builtin_alignment(
-                natives.text, natives.image.class_weights(), natives.audio.class_weights(), natives.versions
+                natives.text, class_weights(natives.image), class_weights(natives.audio), natives.versions
             )
         return self._builtin
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from encoders.base import MODALITIES, Modality
+from encoders.classifying import with_classes
 from encoders.device import limit_threads, resolve_device
 from encoders.media.decoded import DECODER_VERSION, Decoded
 from encoders.native import NativeBatch, NativeMedium, NativeVector, split
@@ -75,7 +76,7 @@ class Natives:
             return NativeBatch(self.audio.encode([one.sound for one in decoded if one.sound is not None]))
         if modality is Modality.IMAGE:
             images = [one.image for one in decoded if one.image is not None]
-            return NativeBatch(*self.image.encode_with_classes(images))
+            return NativeBatch(*with_classes(self.image, images))
         videos = [one.frames for one in decoded if one.frames is not None]
         return NativeBatch(*self.video.encode_with_classes(videos))
 

@@ -1,7 +1,7 @@
 """The encoders by name, as the settings speak of them."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,33 +9,12 @@ from numpy.typing import NDArray
 
 from encoders.base import Encoder, Float32
 from encoders.errors import ArtifactError
-from encoders.image.classes import ClassShares
 from encoders.settings import EncoderSettings
 
 Pixels = NDArray[np.uint8]
 TextEncoder = Encoder[str]
-
-
-class ImageEncoder(Encoder[Pixels], Protocol):
-    """An encoder of images that classifies them as well."""
-
-    def encode_with_classes(self, batch: Sequence[Pixels]) -> tuple[Float32, ClassShares]: ...
-
-    def encode_with_probabilities(self, batch: Sequence[Pixels]) -> tuple[Float32, Float32]: ...
-
-    def class_weights(self) -> Float32:
-        """Rows of the classifier on top of the features, float32 [classes, dim]."""
-        ...
-
-
-class AudioEncoder(Encoder[Float32], Protocol):
-    """An encoder of sounds that was trained by classifying them."""
-
-    def class_weights(self) -> Float32:
-        """Rows of the classifiers' first layer on top of the features, float32 [units, dim]."""
-        ...
-
-
+ImageEncoder = Encoder[Pixels]
+AudioEncoder = Encoder[Float32]
 EncoderT = TypeVar("EncoderT")
 
 
