@@ -1,6 +1,7 @@
 """A real Kafka for the integration tests, one for the whole session, and fresh topics for each test."""
 
 import json
+import signal
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,12 @@ from streams.topics import create_topics
 HERE = Path(__file__).parent
 READ_SECONDS = 30.0
 FLUSH_SECONDS = 30.0
+
+
+def pytest_configure() -> None:
+    # A shell lets its background jobs ignore interrupts, and their children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
