@@ -34,9 +34,9 @@ Produce = Callable[[bytes | None, bytes | None, list[tuple[str, bytes | None]]],
 
 
 def set_aside(record: RawRecord, stage: str, error: RecordError, now_ms: int | None = None) -> DeadLetter:
-    """A dead letter for a record that raised."""
+    """A dead letter for a record that raised; for a copy, of the record that it was made from."""
     moment = int(time.time() * 1000) if now_ms is None else now_ms
-    return DeadLetter(record, stage, error.reason, str(error), moment)
+    return DeadLetter(record.original, stage, error.reason, str(error), moment)
 
 
 def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:

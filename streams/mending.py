@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from msgspec import Raw
@@ -97,7 +97,7 @@ class Mending:
         partition = record.partition if key == record.key else None
         redriven = _redriven(letter, partition, key, value, event_id)
         try:
-            parse_interaction(_as_sent(redriven), self.settings.actions)
+            parse_interaction(self._as_counted(redriven, user_id), self.settings.actions)
         except RecordError as error:
             raise RecordError(error.reason, f"{error}{_ADVICE.get(error.reason, '')}") from error
         return redriven
@@ -114,6 +114,12 @@ class Mending:
             advice = _ITEM_KEY if error.reason == "key_mismatch" else ""
             raise RecordError(error.reason, f"{error}{advice}") from error
         return redriven
+
+    def _as_counted(self, redriven: Redriven, user_id: str | None) -> RawRecord:
+        """The record that the encode worker would read: with topics.repartition, under its user's id."""
+        if self.settings.topics.repartition and user_id is not None:
+            redriven = replace(redriven, key=user_id.encode())
+        return _as_sent(redriven)
 
     def _value(self, letter: Letter) -> bytes | None:
         return self.mends.get(letter.place, letter.dead.record.value)

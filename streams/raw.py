@@ -17,6 +17,13 @@ class RawRecord:
     key: bytes | None
     value: bytes | None
     headers: RawHeaders = ()
+    origin: "RawRecord | None" = None
+    """The record of which this one is a copy, written under the user's id by the repartition stage."""
+
+    @property
+    def original(self) -> "RawRecord":
+        """The record as it came in: what people are told of, and what event ids are made of."""
+        return self if self.origin is None else self.origin
 
 
 def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:

@@ -48,7 +48,8 @@ CHANNELS = (
         "receive",
         "delete",
         "user_id",
-        "What users do. All events of a user go to one partition; the partitioner is murmur2.",
+        "What users do. All events of a user go to one partition; the partitioner is murmur2. With the "
+        "setting topics.repartition any key will do, and none.",
         Interaction,
         "InputHeaders",
     ),

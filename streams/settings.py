@@ -47,6 +47,8 @@ class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Names of the topics, and what `penchant topics create` gives them."""
 
     interactions: Name = "interactions"
+    interactions_by_user: Name = "interactions.by-user"
+    """Events under their user's id, where `repartition` is on."""
     items: Name = "items"
     interactions_encoded: Name = "interactions.encoded"
     items_encoded: Name = "items.encoded"
@@ -58,6 +60,13 @@ class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partitions: Count = 4
     replication: Count = 1
     retention_hours: Annotated[float, Meta(gt=0)] = 168.0
+    repartition: bool = False
+    """Whether `interactions` is not keyed by user_id, so that its records are written again under it."""
+
+    @property
+    def keyed(self) -> str:
+        """The topic where all events of a user lie in one partition: what the encode worker reads."""
+        return self.interactions_by_user if self.repartition else self.interactions
 
 
 class AppSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

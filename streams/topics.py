@@ -24,6 +24,9 @@ from streams.settings import Settings
 CALL_SECONDS = 10.0
 LEADER_SECONDS = 30.0
 POLL_SECONDS = 0.05
+DEFAULT_RECORD_BYTES = 1_048_588
+"""Kafka's own limit of a batch, and so of a record."""
+COPY_BYTES = 4_096
 SILENCE = "Kafka does not answer; check kafka.bootstrap_servers, or `penchant broker start` a local one"
 
 CleanUp = Literal["delete", "compact"]
@@ -37,6 +40,8 @@ class TopicPlan(msgspec.Struct, frozen=True):
     cleanup: CleanUp
     source: str | None = None
     changelog: bool = False
+    copies: str | None = None
+    """The topic whose records it takes with COPY_BYTES more: an own key, and headers."""
 
 
 def user_state_changelog(settings: Settings) -> str:
@@ -52,10 +57,12 @@ def item_signals_changelog(settings: Settings) -> str:
 def plan_topics(settings: Settings) -> list[TopicPlan]:
     """All topics of this deployment, sources before those that follow them."""
     names = settings.topics
+    by_user = TopicPlan(names.interactions_by_user, "delete", copies=names.interactions)
     return [
         TopicPlan(names.interactions, "delete"),
+        *([by_user] if names.repartition else []),
         TopicPlan(names.items, "compact"),
-        TopicPlan(names.interactions_encoded, "delete", source=names.interactions),
+        TopicPlan(names.interactions_encoded, "delete", source=names.keyed),
         TopicPlan(names.items_encoded, "compact"),
         TopicPlan(names.interests, "compact"),
         TopicPlan(names.recommendations, "compact"),
@@ -72,10 +79,13 @@ def plan_topics(settings: Settings) -> list[TopicPlan]:
 def topic_config(plan: TopicPlan, settings: Settings) -> dict[str, str]:
     """Kafka's settings of the topic."""
     if plan.cleanup == "delete":
-        return {
+        config = {
             "cleanup.policy": "delete",
             "retention.ms": str(int(settings.topics.retention_hours * 3_600_000)),
         }
+        if plan.copies is not None:
+            config["max.message.bytes"] = str(DEFAULT_RECORD_BYTES + COPY_BYTES)
+        return config
     config = {"cleanup.policy": "compact"}
     if plan.changelog:
         # Small segments and an early cleaner keep a recovery close to one record a key. A deletion stays
@@ -98,12 +108,15 @@ def create_topics(settings: Settings) -> list[str]:
     admin = admin_client(settings.kafka)
     plans = plan_topics(settings)
     partitions = partition_counts(admin, [plan.name for plan in plans])
+    existing = set(partitions)
     fresh: list[NewTopic] = []
     for plan in plans:
         if plan.name in partitions:
             continue
         partitions[plan.name] = partitions[plan.source] if plan.source else settings.topics.partitions
         config = topic_config(plan, settings)
+        if plan.copies in existing:
+            config["max.message.bytes"] = str(_record_bytes(admin, plan.copies) + COPY_BYTES)
         replication = settings.topics.replication
         fresh.append(NewTopic(plan.name, partitions[plan.name], replication, config=config))
     created = _create(admin, fresh)
@@ -124,7 +137,12 @@ def check_topics(settings: Settings) -> list[str]:
         for plan in plans
         if plan.name in partitions
     }
-    return [problem for plan in plans for problem in problems_of(plan, partitions, policies)]
+    problems = [problem for plan in plans for problem in problems_of(plan, partitions, policies)]
+    for plan in plans:
+        if plan.copies in partitions and plan.name in partitions:
+            sizes = {name: _record_bytes(admin, name) for name in (plan.copies, plan.name)}
+            problems += size_problems(plan, sizes)
+    return problems
 
 
 def partition_counts(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
@@ -153,6 +171,20 @@ def topic_values(admin: AdminClient, name: str) -> dict[str, str]:
     resource = ConfigResource(ResourceType.TOPIC, name)
     described = admin.describe_configs([resource], request_timeout=CALL_SECONDS)
     return {key: entry.value for key, entry in _answer(described[resource], name).items()}
+
+
+def size_problems(plan: TopicPlan, sizes: Mapping[str, int]) -> list[str]:
+    """Whether a copy could be too large for the topic, given the `max.message.bytes` of both."""
+    if plan.copies is None or sizes[plan.name] >= sizes[plan.copies] + COPY_BYTES:
+        return []
+    return [
+        f"{plan.name}: max.message.bytes is {sizes[plan.name]}, too little for the largest records of "
+        f"{plan.copies}; alter it to {sizes[plan.copies] + COPY_BYTES}"
+    ]
+
+
+def _record_bytes(admin: AdminClient, name: str) -> int:
+    return int(topic_values(admin, name)["max.message.bytes"])
 
 
 class UnknownTopic(TopicError):

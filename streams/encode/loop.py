@@ -55,7 +55,7 @@ class EncodeLoop:
         self._recollection = Recollection(settings)
         self._covers_at = 0.0
         self._limit = settings.encode.batch_records
-        self._interactions = settings.topics.interactions
+        self._interactions = settings.topics.keyed
         self._items = settings.topics.items
         self._backlog: list[RawRecord] = []
         self._arrived: set[str] = set()

@@ -77,7 +77,7 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
     time, clamped = clamp(time, record.timestamp)
     event_id = interaction.event_id
     if event_id is None:
-        event_id = made_event_id(record)
+        event_id = made_event_id(record.original)
     return Event(record, interaction, event_id, action, time, clamped, _traceparent(record))
 
 

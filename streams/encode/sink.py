@@ -1,6 +1,7 @@
 """The producing side: what a batch writes and what it consumed, in one Kafka transaction."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 from streams.dead_letters import produce_dead_letter
 from streams.encode.apart import CallHangs, call_apart
 from streams.encode.stage import Outcome
+from streams.engine.faults import fault_from
 from streams.errors import EngineError, OwnershipLost, PenchantError
 from streams.kafka import Config, KafkaError, KafkaException, Producer, TopicPartition, producer
 from streams.settings import Settings
@@ -49,6 +51,7 @@ class TransactionalSink:
         self._beat = beat
         self._timeout = settings.kafka.transaction_timeout_ms / 1000
         self._begun = 0.0
+        self._fault = fault_from(os.environ)
         self._producer = self._make()
 
     def open(self) -> None:
@@ -75,14 +78,19 @@ class TransactionalSink:
             _log.warning("init_transactions: %s; trying again", cause)
 
     def commit(self, outcome: Outcome, offsets: Offsets, metadata: object) -> None:
-        """Write the outcome and the offsets, or nothing.
+        """Write the outcome and the offsets, or nothing: see `transact`."""
+        self.transact(partial(self._produce, outcome=outcome), offsets, metadata)
 
+    def transact(self, write: Callable[[Producer], None], offsets: Offsets, metadata: object) -> None:
+        """What `write` puts, and the offsets, in one transaction, or nothing.
+
+        `write` runs in a thread that may be left behind: it keeps to the producer that it is given.
         Raises TransactionAborted where the worker may go on from the committed offsets, EngineError where
         it may not.
         """
         self._begun = time.monotonic()
         try:
-            work = partial(self._transact, self._producer, outcome, offsets, metadata)
+            work = partial(self._transact, self._producer, write, offsets, metadata)
             self._apart(work, 4 * self._timeout)
         except CallHangs as error:
             _log.warning("the transaction hangs: %s", error)
@@ -94,16 +102,23 @@ class TransactionalSink:
         """Drop what is not sent; a transaction that is open is left to the next `open` under the id."""
         _bury(self._producer)
 
-    def _transact(self, client: Producer, outcome: Outcome, offsets: Offsets, metadata: object) -> None:
-        """Runs in a thread that may be left behind: it keeps to the producer that it was given."""
-        # 1. Begin.
+    def _transact(
+        self, client: Producer, write: Callable[[Producer], None], offsets: Offsets, metadata: object
+    ) -> None:
+        fault = self._fault
+
+        fault(1)  # 1. Begin.
         client.begin_transaction()
-        # 2. Packs, encoded items and dead letters.
-        self._produce(client, outcome)
-        # 3. The consumed offsets, which the group's coordinator refuses from a worker that lost them.
+
+        fault(2)  # 2. What came of the batch: packs, encoded items, copies, dead letters.
+        write(client)
+
+        fault(3)  # 3. The consumed offsets, which the group's coordinator refuses from who lost them.
         client.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS)
-        # 4. Commit; all that was produced is out and acknowledged before.
+
+        fault(4)  # 4. Commit; all that was produced is out and acknowledged before.
         client.commit_transaction(_CALL_SECONDS)
+        fault(5)
 
     def _apart(self, call: Callable[[], None], seconds: float) -> None:
         self._beat()
@@ -121,18 +136,18 @@ class TransactionalSink:
 
     def _produce(self, client: Producer, outcome: Outcome) -> None:
         for partition, value in outcome.packs:
-            self._put(client, self._topics.interactions_encoded, value=value, partition=partition)
+            self.put(client, self._topics.interactions_encoded, value=value, partition=partition)
         for key, content in outcome.items:
-            self._put(client, self._topics.items_encoded, key=key, value=content)
+            self.put(client, self._topics.items_encoded, key=key, value=content)
         for letter in outcome.dead_letters:
             produce_dead_letter(letter, self._dead_letter_bytes, partial(self._put_dead_letter, client))
 
     def _put_dead_letter(
         self, client: Producer, key: bytes | None, value: bytes | None, headers: Headers
     ) -> None:
-        self._put(client, self._topics.dead_letters, key=key, value=value, headers=headers)
+        self.put(client, self._topics.dead_letters, key=key, value=value, headers=headers)
 
-    def _put(self, client: Producer, topic: str, **record: Any) -> None:
+    def put(self, client: Producer, topic: str, **record: Any) -> None:
         """A full queue empties as the broker acknowledges, or as its records time out."""
         deadline = time.monotonic() + 2 * self._timeout
         while True:

@@ -1,13 +1,14 @@
-"""Raw records from the group's partitions of `interactions` and `items`, from explicit positions."""
+"""Raw records from a group's partitions of the input topics, from explicit positions."""
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from streams.errors import EngineError, SourceRecreated, SourceTrimmed
 from streams.kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition, consumer
 from streams.metrics import CONSUMER_LAG
 from streams.raw import RawHeaders, RawRecord
+from streams.repartition.origin import with_origin
 from streams.settings import Settings
 
 Place = tuple[str, int]
@@ -28,24 +29,25 @@ _log = logging.getLogger(__name__)
 
 
 class RawSource:
-    """The consuming side of the worker.
+    """The consuming side of a worker that is a member of `group` and reads `topics`.
 
     `positions` holds per owned partition the first offset that is not committed yet. `revoked` collects the
     partitions that went away, for the worker to forget, and `came` those that came.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, group: str, topics: Sequence[str]) -> None:
         self.positions: dict[Place, int] = {}
         self.revoked: set[Place] = set()
         self.came: set[Place] = set()
         self.generation = 0
         """Grows with each partition that comes or goes."""
         self._settings = settings
-        self._topics = [settings.topics.interactions, settings.topics.items]
+        self._topics = list(topics)
+        self._copies = settings.topics.interactions_by_user
         self._delivered: dict[Place, int] = {}
         self._passed: dict[Place, int] = {}
         overrides = {"enable.partition.eof": True}
-        self._consumer: Consumer = consumer(settings.kafka, f"{settings.app.name}-encode", overrides)
+        self._consumer: Consumer = consumer(settings.kafka, group, overrides)
         self._failure: Exception | None = None
         self._lag_at = 0.0
 
@@ -97,7 +99,7 @@ class RawSource:
         ]
 
     def firsts(self) -> dict[int, int]:
-        """Per owned partition of `interactions`, where the last pack ended."""
+        """Per owned partition of the first topic, what was committed of it."""
         return {number: at for (topic, number), at in self.positions.items() if topic == self._topics[0]}
 
     def offsets(self, ends: Mapping[Place, int]) -> list[TopicPartition]:
@@ -225,11 +227,10 @@ class RawSource:
         _log.warning("%s: %s", where, error.str())
         return False
 
-    @staticmethod
-    def _record(message: Message) -> RawRecord:
+    def _record(self, message: Message) -> RawRecord:
         now = int(time.time() * 1000)
         stamped = message.timestamp()[1]
-        return RawRecord(
+        record = RawRecord(
             topic=message.topic() or "",
             partition=message.partition() or 0,
             offset=message.offset() or 0,
@@ -239,6 +240,7 @@ class RawSource:
             value=message.value(),
             headers=_headers(message),
         )
+        return with_origin(record) if record.topic == self._copies else record
 
     def _measure_lag(self) -> None:
         now = time.monotonic()

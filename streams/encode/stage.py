@@ -96,7 +96,7 @@ class EncodeStage:
         self.late_items = LateItems()
         self._media = media
         self._actions = settings.actions
-        self._interactions = settings.topics.interactions
+        self._interactions = settings.topics.keyed
 
     def process(
         self,

@@ -87,7 +87,8 @@ class EncodeWorker:
         self._watchdog.start()
         stack.callback(self._watchdog.stop)
         sink.open()
-        source = RawSource(settings)
+        topics = settings.topics
+        source = RawSource(settings, f"{settings.app.name}-encode", (topics.keyed, topics.items))
         stack.callback(source.close)
         late = LateMedia(media, settings.fetch.timeout_seconds)
         late.start()
@@ -118,15 +119,15 @@ def _configured_media(settings: Settings, folder: Path, stack: ExitStack) -> Med
 def check_topics(settings: Settings) -> int:
     """Largest record that `dead-letters` takes, in bytes. Raises TopicError where topics do not fit."""
     names = settings.topics
-    needed = (names.interactions, names.items, names.interactions_encoded, names.items_encoded)
+    needed = (names.keyed, names.items, names.interactions_encoded, names.items_encoded)
     admin = admin_client(settings.kafka)
     counts = partition_counts(admin, (*needed, names.dead_letters))
     missing = [name for name in (*needed, names.dead_letters) if name not in counts]
     if missing:
         raise TopicError(f"no topic {', '.join(missing)}; make them with `penchant topics create`")
-    if counts[names.interactions_encoded] < counts[names.interactions]:
+    if counts[names.interactions_encoded] < counts[names.keyed]:
         raise TopicError(
             f"{names.interactions_encoded} has {counts[names.interactions_encoded]} partitions, fewer than "
-            f"the {counts[names.interactions]} of {names.interactions}; give it as many"
+            f"the {counts[names.keyed]} of {names.keyed}; give it as many"
         )
     return int(topic_values(admin, names.dead_letters)["max.message.bytes"])

@@ -13,7 +13,7 @@ from streams.errors import RecordError
 from streams.letters import Letter, LetterPlace, Mark
 from streams.mending import Mending, Redriven, Target
 from streams.raw import RawHeaders, RawRecord, header
-from streams.settings import Settings
+from streams.settings import Settings, TopicSettings
 
 PLACE = LetterPlace(1, 5)
 GOOD = {"user_id": "u", "action": "like", "timestamp": 1, "item_id": "i"}
@@ -47,6 +47,13 @@ def test_it_goes_back_to_where_it_came_from() -> None:
     made = prepare(letter(event(event_id="e"), headers=[("traceparent", b"t"), ("x", None)]))
     assert (made.topic, made.partition, made.key) == ("interactions", 2, b"u")
     assert made.headers == [("traceparent", b"t"), ("x", None), ("redriven", b"1:5")]
+
+
+def test_with_repartition_any_key_will_do_and_is_kept() -> None:
+    unkeyed = replace(Settings(), topics=TopicSettings(repartition=True))
+    made = Mending(unkeyed, TARGETS, {}).prepare(letter(event(), key=None), None)
+    assert (made.topic, made.partition, made.key, made.event_id) == ("interactions", 2, None, MADE)
+    assert refusal(letter(event(), key=None)).reason == "key_mismatch"
 
 
 def test_of_a_record_that_was_redriven_before_only_the_last_letter_is_named() -> None:

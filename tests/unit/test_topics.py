@@ -9,6 +9,7 @@ from streams.topics import (
     item_signals_changelog,
     plan_topics,
     problems_of,
+    size_problems,
     topic_config,
     user_state_changelog,
 )
@@ -62,6 +63,23 @@ def test_changelogs_are_cleaned_early_and_keep_deletions_for_a_day() -> None:
     assert float(config["min.cleanable.dirty.ratio"]) < 0.5
     assert config["delete.retention.ms"] == "86400000"
     assert "retention.ms" not in config
+
+
+def test_input_that_is_not_keyed_has_a_topic_by_user_that_decides_the_partitions() -> None:
+    settings = replace(SETTINGS, topics=TopicSettings(repartition=True))
+    plans = {plan.name: plan for plan in plan_topics(settings)}
+    assert (plans["interactions.by-user"].cleanup, plans["interactions.by-user"].source) == ("delete", None)
+    assert plans["interactions.encoded"].source == "interactions.by-user"
+    assert int(topic_config(plans["interactions.by-user"], settings)["max.message.bytes"]) == 1_052_684
+
+
+@pytest.mark.parametrize(("size", "words"), [(1_052_684, []), (1_052_683, ["alter it to 1052684"])])
+def test_a_topic_of_copies_has_room_for_more_than_its_source(size: int, words: list[str]) -> None:
+    plan = TopicPlan("copies", "delete", copies="raw")
+    problems = size_problems(plan, {"raw": 1_048_588, "copies": size})
+    assert len(problems) == len(words)
+    for problem, word in zip(problems, words, strict=True):
+        assert word in problem
 
 
 FOLLOWER = TopicPlan("encoded", "delete", source="raw")
