@@ -158,7 +158,7 @@ class LocalBroker:
     def _prepare(self, jars: list[Path]) -> None:
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        text = broker_properties(self.place.node, self.place.ports, data, self._options.properties)
+        text = broker_properties(self.place.node, self.place.ports, data, self._options)
         self._properties.write_text(text, encoding="latin-1", errors="backslashreplace")
         (self.folder / "log4j2.properties").write_text(LOG4J, encoding="ascii")
         if not (data / "meta.properties").exists():

@@ -19,6 +19,9 @@ class ClusterOptions(msgspec.Struct, frozen=True):
     """How a local cluster is built. `properties` overrides any broker setting."""
 
     brokers: int = 1
+    controllers: int = 0
+    """How many of them, the first ones, are controllers, too; all where 0. With one, any other broker may
+    be lost, and the cluster of two goes on."""
     ports: tuple[Ports, ...] = ()
     """One pair a broker; free ones where empty."""
     heap: str = "512m"
@@ -46,20 +49,22 @@ rootLogger.appenderRef.file.ref=file
 """
 
 
-def broker_properties(node: int, ports: tuple[Ports, ...], data: Path, extra: Mapping[str, str]) -> str:
+def broker_properties(node: int, ports: tuple[Ports, ...], data: Path, options: ClusterOptions) -> str:
     """`server.properties` of the broker with the 1-based id `node`, of as many brokers as `ports` has."""
     own = ports[node - 1]
     count = len(ports)
+    controllers = options.controllers or count
+    listener = f"PLAINTEXT://{HOST}:{own.client}"
     replication = str(min(3, count))
     in_sync = "2" if count >= 3 else "1"
     values = {
-        "process.roles": "broker,controller",
+        "process.roles": "broker,controller" if node <= controllers else "broker",
         "node.id": str(node),
         "controller.quorum.voters": ",".join(
-            f"{voter}@{HOST}:{pair.controller}" for voter, pair in enumerate(ports, 1)
+            f"{voter}@{HOST}:{pair.controller}" for voter, pair in enumerate(ports[:controllers], 1)
         ),
-        "listeners": f"PLAINTEXT://{HOST}:{own.client},CONTROLLER://{HOST}:{own.controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{own.client}",
+        "listeners": f"{listener},CONTROLLER://{HOST}:{own.controller}" if node <= controllers else listener,
+        "advertised.listeners": listener,
         "controller.listener.names": "CONTROLLER",
         "log.dirs": _escape(str(data)),
         "offsets.topic.replication.factor": replication,
@@ -77,7 +82,7 @@ def broker_properties(node: int, ports: tuple[Ports, ...], data: Path, extra: Ma
         "group.initial.rebalance.delay.ms": "0",
         "auto.create.topics.enable": "false",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-        **extra,
+        **options.properties,
     }
     return "".join(f"{key}={value}\n" for key, value in values.items())
 

@@ -139,7 +139,7 @@ def parse(text: str) -> dict[str, str]:
 @pytest.mark.parametrize(("brokers", "replication", "in_sync"), [(1, "1", "1"), (2, "2", "1"), (5, "3", "2")])
 def test_replication_follows_the_number_of_brokers(brokers: int, replication: str, in_sync: str) -> None:
     ports = tuple(Ports(9000 + node, 9100 + node) for node in range(1, brokers + 1))
-    values = parse(broker_properties(1, ports, Path("/data"), {}))
+    values = parse(broker_properties(1, ports, Path("/data"), ClusterOptions()))
     assert values["offsets.topic.replication.factor"] == replication
     assert values["transaction.state.log.replication.factor"] == replication
     assert values["transaction.state.log.min.isr"] == in_sync
@@ -150,12 +150,21 @@ def test_replication_follows_the_number_of_brokers(brokers: int, replication: st
 
 def test_properties_can_be_overridden() -> None:
     ports = (Ports(9001, 9101), Ports(9002, 9102))
-    values = parse(
-        broker_properties(2, ports, Path("/data"), {"log.cleaner.backoff.ms": "100", "node.id": "7"})
-    )
+    options = ClusterOptions(properties={"log.cleaner.backoff.ms": "100", "node.id": "7"})
+    values = parse(broker_properties(2, ports, Path("/data"), options))
     assert values["listeners"] == "PLAINTEXT://127.0.0.1:9002,CONTROLLER://127.0.0.1:9102"
     assert values["log.cleaner.backoff.ms"] == "100"
     assert values["node.id"] == "7"
+
+
+def test_a_broker_that_is_no_controller_has_no_voice_and_no_listener_of_one() -> None:
+    ports = (Ports(9001, 9101), Ports(9002, 9102))
+    first, second = (
+        parse(broker_properties(node, ports, Path("/data"), ClusterOptions(controllers=1))) for node in (1, 2)
+    )
+    assert first["controller.quorum.voters"] == second["controller.quorum.voters"] == "1@127.0.0.1:9101"
+    assert (first["process.roles"], second["process.roles"]) == ("broker,controller", "broker")
+    assert second["listeners"] == "PLAINTEXT://127.0.0.1:9002"
 
 
 def test_cluster_ids_never_look_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
