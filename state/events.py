@@ -24,6 +24,10 @@ class Action(StrEnum):
 ACTIONS: tuple[Action, ...] = tuple(Action)
 
 
+NO_TOPIC = bytes(16)
+"""Stands for the id of a topic that nobody named."""
+
+
 class RowKind(IntEnum):
     """An event, or a later correction of one (which has no raw offset and names the event's id)."""
 
@@ -75,3 +79,7 @@ class Pack(msgspec.Struct, array_like=True):
     first: int
     end: int
     rows: list[Row]
+    topic: bytes = NO_TOPIC
+    """Id of the raw topic that the range counts in; NO_TOPIC in packs of builds that did not write it."""
+    follows: tuple[bytes, int] | None = None
+    """Of the first pack of a raw topic: the topic of the last pack before it and its end, -1 for none."""

@@ -46,6 +46,7 @@ EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
         event_count=3,
         caused_by=["e-1"],
         as_of={"0": 42},
+        as_of_topic="4T6g-SFoREWi6UG50psPUg",
     ),
     Recommendation: Recommendation(
         user_id="ada",

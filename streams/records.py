@@ -77,6 +77,8 @@ class Interest(msgspec.Struct, omit_defaults=True):
     caused_by: list[str]
     as_of: dict[str, int]
     """Raw partition to the raw offset up to which (exclusive) the interest is made."""
+    as_of_topic: str = ""
+    """Id of the topic that `as_of` counts in: a topic that was made anew has another, and starts again."""
 
 
 class Reason(msgspec.Struct, omit_defaults=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from streams.engine.processor import KIND_HELD, Effects, Output, SourceBatch, Work
+from streams.engine.processor import KIND_HELD, NO_TOPIC, Effects, Output, RawEnd, SourceBatch, Work
 
 TOPIC = "out"
 KIND_USER = b"u"
@@ -26,18 +26,26 @@ class Batch(msgspec.Struct, array_like=True):
     first: int
     end: int
     rows: list[Event]
+    topic: bytes = NO_TOPIC
+    follows: RawEnd | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
 
 
-def pack(first: int, rows: Iterable[tuple[str, int]] | Sequence[str], end: int | None = None) -> bytes:
+def pack(
+    first: int,
+    rows: Iterable[tuple[str, int]] | Sequence[str],
+    end: int | None = None,
+    topic: bytes = NO_TOPIC,
+    follows: RawEnd | None = None,
+) -> bytes:
     """A record that covers [first, end); users alone take the offsets from `first` on."""
     events = [
         Event(row, first + index) if isinstance(row, str) else Event(*row) for index, row in enumerate(rows)
     ]
-    return encode(Batch(first, first + len(events) if end is None else end, events))
+    return encode(Batch(first, first + len(events) if end is None else end, events, topic, follows))
 
 
 def correction(*users: str) -> bytes:
@@ -64,10 +72,12 @@ class CountingProcessor:
         self._held: dict[int, dict[bytes, int]] = defaultdict(dict)
         self.batches: list[dict[int, int]] = []
         self.next_raw: dict[int, int] = {}
+        self.raw_topics: dict[int, bytes] = {}
 
     def decode(self, value: bytes) -> SourceBatch[Event]:
         batch = _decode(value)
-        return SourceBatch(batch.first, batch.end, batch.rows, [row.offset for row in batch.rows])
+        offsets = [row.offset for row in batch.rows]
+        return SourceBatch(batch.first, batch.end, batch.rows, offsets, batch.topic, batch.follows)
 
     def keys(self, work: Work[Event]) -> Iterable[bytes]:
         yield from (KIND_USER + row.user.encode() for row in work.rows)
@@ -81,6 +91,7 @@ class CountingProcessor:
     ) -> dict[int, Effects]:
         self.batches.append({number: len(each.rows) for number, each in work.items()})
         self.next_raw.update({number: each.next_raw for number, each in work.items()})
+        self.raw_topics.update({number: each.raw_topic for number, each in work.items()})
         return {number: self._apply(number, each, stored[number], clock_ms) for number, each in work.items()}
 
     def opened(self, partition: int, held: Iterable[tuple[bytes, bytes]]) -> None:

@@ -17,7 +17,7 @@ from streams.engine.guard import Admission, Delivery, admit
 from streams.engine.journal import Cancelled, Journal
 from streams.engine.partition import Opening, Partition
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY
-from streams.engine.processor import KIND_HELD, Effects, Output, Processor, Work
+from streams.engine.processor import KIND_HELD, NO_TOPIC, Effects, Output, Processor, Work
 from streams.errors import CommitFailed, EngineError, OwnershipLost
 from streams.metrics import (
     BATCH_SIZE,
@@ -200,7 +200,7 @@ class Engine(Generic[RowT]):
 
             fault(5)  # 5. The store takes the same values, with the offset that they make it level with.
             partition.store.write({**changes, BOOKMARK_KEY: partition.bookmark(end)})
-            _tell_of_skipped(partition, admission)
+            _tell_of_raw(partition, admission)
             partition.place = place
             self._observe(effect, admission)
             fault(6)
@@ -233,7 +233,7 @@ class Engine(Generic[RowT]):
             due = self._processor.due(number, clock_ms)
             if rows or due:
                 place = admission.place if admission else partition.place
-                work[number] = Work(rows, due, place.raw)
+                work[number] = Work(rows, due, place.raw, place.raw_topic)
         return work
 
     def _has_moved(self, number: int, admitted: Mapping[int, Admission[RowT]]) -> bool:
@@ -270,16 +270,23 @@ class Engine(Generic[RowT]):
         return f"{self._options.name}-{number}"
 
 
-def _tell_of_skipped(partition: Partition, admission: Admission[RowT]) -> None:
-    """Where offsets start again, rows that are new look like old ones: that must not go unsaid."""
+def _tell_of_raw(partition: Partition, admission: Admission[RowT]) -> None:
+    """What must not go unsaid of the raw topic."""
+    before, after = partition.place, admission.place
+    if before.raw_topic not in (after.raw_topic, NO_TOPIC):
+        _log.warning(
+            "%s: the raw topic was made anew: its events count from its start on, the states stay; of the "
+            "topic before, all up to offset %d was counted",
+            partition.label,
+            dict(after.past).get(before.raw_topic, before.raw),
+        )
     skipped = admission.counts["skipped_row"]
     if skipped:
         _log.warning(
-            "%s: %d rows lie below raw offset %d and were skipped: they were counted before, or the raw "
-            "topic was made anew, and its events do not count until their offsets are past there",
+            "%s: %d rows were counted before and are skipped; raw offset %d comes next",
             partition.label,
             skipped,
-            partition.place.raw,
+            after.raw,
         )
 
 

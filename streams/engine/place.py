@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from streams.engine.processor import KIND_PLACE
+from streams.engine.processor import KIND_PLACE, NO_TOPIC, RawEnd
 from streams.errors import EngineError
 
 PLACE_KEY = KIND_PLACE
@@ -12,9 +12,14 @@ BOOKMARK_KEY = b"\0"
 
 NO_RAW = -1
 ID_LENGTH = 16
+MAX_PAST = 4
+"""Raw topics before the present one whose ends are kept."""
 
 _VERSION = 1
-_PLACE = struct.Struct(f"<Bqq{ID_LENGTH}s")
+_PLACE_VERSION = 2
+_PLACE_BEFORE = struct.Struct(f"<Bqq{ID_LENGTH}s")
+_PLACE = struct.Struct(f"<Bqq{ID_LENGTH}s{ID_LENGTH}sB")
+_PAST = struct.Struct(f"<{ID_LENGTH}sq")
 _BOOKMARK = struct.Struct(f"<Bqq{ID_LENGTH}s")
 
 
@@ -28,13 +33,26 @@ class Place:
     """Raw offset that comes next; NO_RAW where no record with a raw range was seen yet."""
     topic: bytes
     """Id of the source topic."""
+    raw_topic: bytes = NO_TOPIC
+    """Id of the topic that `raw` counts in; a topic made anew has another, and counts from its own start."""
+    past: tuple[RawEnd, ...] = ()
+    """Raw topics before it, the latest first, each with the raw offset that would have come next."""
 
     def encode(self) -> bytes:
-        return _PLACE.pack(_VERSION, self.source, self.raw, self.topic)
+        head = (_PLACE_VERSION, self.source, self.raw, self.topic, self.raw_topic, len(self.past))
+        return b"".join((_PLACE.pack(*head), *(_PAST.pack(*each) for each in self.past)))
 
     @classmethod
     def decode(cls, value: bytes) -> "Place":
-        return cls(*_fields(_PLACE, value, "place"))
+        """Raises EngineError. Places of the first version know nothing of raw topics."""
+        if len(value) == _PLACE_BEFORE.size and value[0] == _VERSION:
+            return cls(*_fields(_PLACE_BEFORE, value, "place"))
+        if len(value) < _PLACE.size or value[0] != _PLACE_VERSION:
+            raise _unknown("place", value)
+        _, source, raw, topic, raw_topic, count = _PLACE.unpack_from(value)
+        if len(value) != _PLACE.size + count * _PAST.size:
+            raise _unknown("place", value)
+        return cls(source, raw, topic, raw_topic, tuple(_PAST.iter_unpack(value[_PLACE.size :])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,10 @@ class Bookmark:
 
 def _fields(layout: struct.Struct, value: bytes, name: str) -> tuple[int, int, bytes]:
     if len(value) != layout.size or value[0] != _VERSION:
-        raise EngineError(f"{name}: written by a version that this one cannot read ({value[:1].hex()})")
+        raise _unknown(name, value)
     _, first, second, topic = layout.unpack(value)
     return first, second, topic
+
+
+def _unknown(name: str, value: bytes) -> EngineError:
+    return EngineError(f"{name}: written by a version that this one cannot read ({value[:1].hex()})")

@@ -5,13 +5,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from state.events import NO_TOPIC
+from streams.errors import RecordError
+
+__all__ = [
+    "KIND_HELD",
+    "KIND_PLACE",
+    "NO_TOPIC",
+    "Effects",
+    "Headers",
+    "Output",
+    "Processor",
+    "RawEnd",
+    "Refusal",
+    "SourceBatch",
+    "Work",
+]
+
 RowT = TypeVar("RowT")
 
 KIND_PLACE = b"p"
 KIND_HELD = b"h"
 """First byte of the key of an output that is held back. Processors choose further kinds for their own."""
 
+RawEnd = tuple[bytes, int]
+"""Id of a raw topic, and the raw offset behind the last one covered of it, -1 for none."""
+
 Headers = Sequence[tuple[str, bytes]]
+
+
+@dataclass(slots=True, frozen=True)
+class Refusal:
+    """A row that the processor cannot use, as the value that it would have alone in a record, and why."""
+
+    offset: int
+    """As in `SourceBatch.offsets`."""
+    value: bytes
+    error: RecordError
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,6 +56,11 @@ class SourceBatch(Generic[RowT]):
     end: int
     rows: Sequence[RowT]
     offsets: Sequence[int]
+    topic: bytes = NO_TOPIC
+    """Id of the raw topic that the range counts in."""
+    follows: RawEnd | None = None
+    """Of the first record of a raw topic: where the records before it end, in the topic before; else None."""
+    refused: Sequence[Refusal] = ()
 
 
 @dataclass(slots=True, frozen=True)
@@ -46,6 +81,8 @@ class Work(Generic[RowT]):
     due: list[bytes] = field(default_factory=list)
     next_raw: int = 0
     """Raw offset that follows the last covered one: goes into `as_of`."""
+    raw_topic: bytes = NO_TOPIC
+    """Id of the raw topic that it counts in."""
 
 
 @dataclass(slots=True)

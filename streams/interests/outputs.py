@@ -1,7 +1,7 @@
 """What the interests worker publishes: interests, slates and what happened to items."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -47,6 +47,13 @@ class Cause(msgspec.Struct, array_like=True):
         return Cause(events, later.event_time, later.traceparent or self.traceparent)
 
 
+class AsOf(NamedTuple):
+    """Raw partition to the raw offset up to which (exclusive) an interest is made, and the topic's id."""
+
+    offsets: dict[str, int]
+    topic: str
+
+
 class Portraits:
     """Interests of a batch of users as plain numbers, rounded all at once."""
 
@@ -61,7 +68,7 @@ class Portraits:
         self._modalities = _rounded(readouts.modalities)
 
     def interest(
-        self, user: int, user_id: str, cause: Cause, topics: Mapping[str, float], as_of: dict[str, int]
+        self, user: int, user_id: str, cause: Cause, topics: Mapping[str, float], as_of: AsOf
     ) -> bytes:
         """The record of `interests` for the user at place `user` of the batch, as JSON."""
         return _json.encode(
@@ -86,7 +93,8 @@ class Portraits:
                 },
                 event_count=self._counts[user],
                 caused_by=cause.events,
-                as_of=as_of,
+                as_of=as_of.offsets,
+                as_of_topic=as_of.topic,
             )
         )
 

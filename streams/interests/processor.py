@@ -9,21 +9,25 @@ import numpy as np
 
 from state.catalogue import Catalogue
 from state.errors import StateError
-from state.events import Pack, Row, RowKind
+from state.events import ACTIONS, Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
 from state.profile import Profile, decode_profile, encode_profile, fold_profile, topic_shares
 from state.recommend import Audience, Recommender, Slate
 from state.trending import ItemDelta
-from streams.engine.processor import KIND_HELD, Effects, Output, SourceBatch, Work
+from streams.engine.processor import KIND_HELD, Effects, Output, Refusal, SourceBatch, Work
 from streams.errors import EngineError, RecordError
 from streams.interests.holdback import Held, Holdback
-from streams.interests.outputs import CAUSES, TOPICS, Cause, Portraits, delta_output
+from streams.interests.outputs import CAUSES, TOPICS, AsOf, Cause, Portraits, delta_output
 from streams.settings import Settings
+from streams.topic_ids import id_text
 
 KIND_FUSION = b"u"
 KIND_PROFILE = b"s"
 
 _WITHOUT_EFFECT = frozenset({Outcome.DUPLICATE, Outcome.IGNORED})
+_ACTIONS = frozenset(range(len(ACTIONS)))
+_KINDS = frozenset(int(kind) for kind in RowKind)
+_encoder = msgspec.msgpack.Encoder()
 _OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
 
 Stored = Mapping[int, Mapping[bytes, bytes | None]]
@@ -70,7 +74,13 @@ class InterestsProcessor:
             pack = self._decoder.decode(value)
         except msgspec.DecodeError as error:
             raise RecordError("not_a_pack", str(error)) from error
-        return SourceBatch(pack.first, pack.end, pack.rows, [row.offset for row in pack.rows])
+        rows: Sequence[Row] = pack.rows
+        refused: Sequence[Refusal] = ()
+        if not _all_known(rows):
+            rows, refused = _sorted_out(pack)
+        return SourceBatch(
+            pack.first, pack.end, rows, [row.offset for row in rows], pack.topic, pack.follows, refused
+        )
 
     def keys(self, work: Work[Row]) -> Iterable[bytes]:
         users = dict.fromkeys([row.user_id for row in work.rows])
@@ -167,7 +177,10 @@ class InterestsProcessor:
         readouts = self._fusion.read([member.state for member in members if member.state is not None])
         portraits = Portraits(readouts, self._fusion.artifact.version)
         slates = self._rank(members, readouts)
-        as_of = {partition: {str(partition): part.next_raw} for partition, part in work.items()}
+        as_of = {
+            partition: AsOf({str(partition): part.next_raw}, id_text(part.raw_topic))
+            for partition, part in work.items()
+        }
         for place, member in enumerate(members):
             outputs = effects[member.partition].outputs
             if member.cause is not None:
@@ -189,6 +202,30 @@ class InterestsProcessor:
         moments = np.array([member.moment for member in members], dtype=np.int64)
         audience = Audience(readouts, profiles, moments).part(places)
         return dict(zip(places, self._recommender.slates(audience), strict=True))
+
+
+def _all_known(rows: Sequence[Row]) -> bool:
+    """Whether this build knows all actions and kinds: a later one may write others."""
+    actions, kinds = {row.action for row in rows}, {row.kind for row in rows}
+    return actions <= _ACTIONS and kinds <= _KINDS
+
+
+def _sorted_out(pack: Pack) -> tuple[list[Row], list[Refusal]]:
+    """The rows that this build knows, and those that it refuses, each as a pack of its own."""
+    known: list[Row] = []
+    refused: list[Refusal] = []
+    for row in pack.rows:
+        if row.action in _ACTIONS and row.kind in _KINDS:
+            known.append(row)
+            continue
+        alone = Pack(-1, -1, [row], pack.topic)
+        error = RecordError(
+            "unknown_row",
+            f"event {row.event_id}: action {row.action} or kind {row.kind} is unknown to this build; run "
+            "interests workers of the encode workers' version",
+        )
+        refused.append(Refusal(row.offset, _encoder.encode(alone), error))
+    return known, refused
 
 
 def _members(work: Mapping[int, Work[Row]], stored: Stored) -> list[_Member]:

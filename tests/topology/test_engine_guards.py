@@ -52,7 +52,7 @@ def test_skipped_rows_are_told(caplog: pytest.LogCaptureFixture) -> None:
     engine.process({0: deque([(0, pack(0, "abc"))])}, START_MS)
     assert not caplog.records
     engine.process({0: deque([(1, pack(0, "xy"))])}, START_MS)
-    assert "test-0: 2 rows lie below raw offset 3" in caplog.text
+    assert "test-0: 2 rows were counted before and are skipped; raw offset 3 comes next" in caplog.text
 
 
 def test_a_record_that_starts_beyond_the_raw_place_is_a_hole() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.events import ACTIONS, Action, Row, RowKind
+from state.events import ACTIONS, NO_TOPIC, Action, Pack, Row, RowKind
 from state.profile import decode_profile
 from state.settings import RecommendSettings
 from state.trending import ItemDelta
@@ -294,3 +294,42 @@ def test_an_empty_catalogue_gives_an_empty_slate() -> None:
     driver.push(pack([row("ann", 0, STOCK[0])], 0))
     (slate,) = slates(driver.read(TOPICS.recommendations))
     assert slate.items == []
+
+
+def test_rows_of_a_later_build_are_set_aside_and_the_others_count() -> None:
+    driver = Driver(processor())
+    late = len(ACTIONS)
+    rows = [
+        row("ann", 0, STOCK[0]),
+        msgspec.structs.replace(row("ann", 1, STOCK[1]), action=late),
+        msgspec.structs.replace(row("bob", 2, STOCK[2]), action=-1),
+        msgspec.structs.replace(row("bob", 3, STOCK[3]), kind=7),
+        row("bob", 4, STOCK[4]),
+    ]
+    driver.push(pack(rows, 0))
+    driver.push(pack([row("ann", 5, STOCK[5])], 5))
+    found = interests(driver.read(TOPICS.interests))
+    assert [(made.user_id, made.event_count) for made in found] == [("ann", 1), ("bob", 1), ("ann", 2)]
+    letters = driver.read(TOPICS.dead_letters)
+    assert [headers(letter)["error_class"] for letter in letters] == [b"unknown_row"] * 3
+    alone = msgspec.msgpack.decode(letters[0].value or b"", type=Pack)
+    assert (alone.first, alone.rows) == (-1, [rows[1]])
+
+
+def test_an_interest_names_the_topic_that_it_is_as_of() -> None:
+    driver = Driver(processor())
+    first = Pack(0, 1, [row("ann", 0, STOCK[0])], bytes(range(16)), (NO_TOPIC, -1))
+    driver.push(msgspec.msgpack.encode(first))
+    anew = msgspec.structs.replace(row("ann", 0, STOCK[1]), event_id="another")
+    driver.push(msgspec.msgpack.encode(Pack(0, 1, [anew], b"x" * 16, (first.topic, 1))))
+    before, after = interests(driver.read(TOPICS.interests))
+    assert (before.as_of, before.as_of_topic) == ({"0": 1}, "AAECAwQFBgcICQoLDA0ODw")
+    assert (after.event_count, after.as_of) == (2, {"0": 1})
+    assert after.as_of_topic == "eHh4eHh4eHh4eHh4eHh4eA"
+
+
+def test_a_pack_of_a_build_that_wrote_no_topic_is_read() -> None:
+    driver = Driver(processor())
+    driver.push(msgspec.msgpack.encode([0, 1, [row("ann", 0, STOCK[0])]]))
+    (made,) = interests(driver.read(TOPICS.interests))
+    assert (made.as_of, made.as_of_topic) == ({"0": 1}, "")
