@@ -32,8 +32,9 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Folder of a fitted alignment artifact; empty means the built-in one, which needs no fitting."""
     max_pixels: int = 64_000_000
     max_video_frames: int = 8
-    key_frames: Literal["difference", "flow"] = "difference"
-    """Key frames of a video: where the picture changes, or where its motion comes to rest."""
+    key_frames: Literal["difference", "flow", "sparse-flow", "shots"] = "difference"
+    """Key frames of a video: where the picture changes, where its motion comes to rest (by the flow of all
+    pixels or of corners alone), or one of each shot."""
     max_video_seconds: float = 60.0
     max_audio_seconds: float = 30.0
     max_text_characters: int = 20_000

@@ -1,7 +1,7 @@
-"""Chooses the key frames of a clip, by how much its pictures change or by how they move.
+"""Chooses the key frames of a clip: by how much its pictures change, how they move, or one for each shot.
 
-Both ways take the clip as small grey pictures, uint8 [n, h, w], and give indices: ascending, the first
-always, at most `most`.
+Every way takes the clip as small grey pictures, uint8 [n, h, w], and gives indices: ascending, at least
+one, at most `most`.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from encoders.media.flow import dense_motion, sparse_motion
+from encoders.media.shots import shot_starts, speaker
 
 Greys = NDArray[np.uint8]
 Choose = Callable[[Greys, int], list[int]]
@@ -50,18 +53,43 @@ def choose_by_difference(greys: Greys, most: int) -> list[int]:
 def choose_by_flow(greys: Greys, most: int) -> list[int]:
     """The frames at which the motion comes to rest, which is where a film shows what it wants seen.
 
-    Wolf, "Key frame selection by motion analysis", 1996: the motion of a frame is the mean length of its
-    optical flow (Farnebäck, 2003), and key frames are the minima of motion between two peaks, where it falls
-    and rises again by a fifth at least. A cut is a
-    peak of its own, since no flow explains it.
+    Wolf, "Key frame selection by motion analysis", 1996: the motion of a frame is the length of its optical
+    flow, and key frames are the minima of motion between two peaks, where it falls and rises again by a fifth
+    at least. The first frame is always one. A cut is a peak of its own, since no flow explains it.
     """
+    return _rests_of(dense_motion, greys, most)
+
+
+def choose_by_sparse_flow(greys: Greys, most: int) -> list[int]:
+    """The same by the flow of corners alone: less to compute, and blind to what has no corners."""
+    return _rests_of(sparse_motion, greys, most)
+
+
+def choose_by_shots(greys: Greys, most: int) -> list[int]:
+    """One frame of each shot, the one most like the shot's mean; of too many, the longest of each span."""
     if not len(greys) or most < 1:
         return []
-    rests = {0: np.inf} | _rests(_motion(greys))
+    starts = shot_starts(greys)
+    shots = {
+        start + speaker(greys[start:end]): float(end - start)
+        for start, end in pairwise([*starts, len(greys)])
+    }
+    return _spread(shots, len(greys), most)
+
+
+WAYS: dict[str, Choose] = {
+    "difference": choose_by_difference,
+    "flow": choose_by_flow,
+    "sparse-flow": choose_by_sparse_flow,
+    "shots": choose_by_shots,
+}
+
+
+def _rests_of(motion: Callable[[Greys], list[float]], greys: Greys, most: int) -> list[int]:
+    if not len(greys) or most < 1:
+        return []
+    rests = {0: np.inf} | _rests(motion(greys))
     return _spread(rests, len(greys), most)
-
-
-WAYS: dict[str, Choose] = {"difference": choose_by_difference, "flow": choose_by_flow}
 
 
 def _adaptive_threshold(wide: NDArray[np.int16]) -> float:
@@ -73,20 +101,6 @@ def _adaptive_threshold(wide: NDArray[np.int16]) -> float:
 
 def _difference(one: NDArray[np.int16], other: NDArray[np.int16]) -> float:
     return float(np.abs(one - other).mean())
-
-
-def _motion(greys: Greys) -> list[float]:
-    """Mean length of the optical flow into each frame from the one before, in pixels; 0 for the first."""
-    # Half a second and 50 MB to load, which the other way need not pay.
-    import cv2
-
-    cv2.setNumThreads(1)
-    motion = [0.0]
-    room = np.zeros((*greys.shape[1:], 2), np.float32)
-    for before, after in pairwise(greys):
-        flow = cv2.calcOpticalFlowFarneback(before, after, room, 0.5, 3, 15, 3, 5, 1.2, 0)
-        motion.append(float(np.hypot(flow[..., 0], flow[..., 1]).mean()))
-    return motion
 
 
 def _rests(motion: list[float]) -> dict[int, float]:

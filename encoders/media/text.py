@@ -17,6 +17,12 @@ REPLACEMENT = "\ufffd"
 # Everything of the categories Cc and Cs except line feed and tab, and the characters that override the
 # direction of reading, which no encoder needs.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff]")
+# What nobody sees: soft hyphens, marks of direction, blanks without width, deprecated format characters,
+# annotations, and tags, which can smuggle words past a reader. The joiners, which some scripts and emoji are
+# written with, stay.
+INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2060-\u2064\u206a-\u206f\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 # Unicode Standard Annex 15: no more than 30 combining marks follow a character in stream-safe text. It also
 # keeps normalisation, which sorts them, linear.
 MARKS = re.compile(
@@ -28,7 +34,8 @@ LARGEST_NUL_SHARE = 0.1
 
 
 def decode_text(content: bytes, max_characters: int) -> str:
-    """UTF-8, UTF-16 or UTF-32 by byte order mark, else UTF-8, else Windows-1252; NFC, without controls.
+    """UTF-8, UTF-16 or UTF-32 by byte order mark, else UTF-8, else Windows-1252; NFKC, without controls
+    and invisible marks.
 
     What is longer than `max_characters` is cut. Raises MediumError: "empty" where only blanks remain,
     "broken" for bytes that are not text.
@@ -42,9 +49,14 @@ def decode_text(content: bytes, max_characters: int) -> str:
 
 
 def clean_text(text: str, max_characters: int) -> str:
-    """Normalises to NFC, makes controls blanks, cuts; may give an empty text."""
+    """Normalises to NFKC, makes controls blanks, drops invisible marks, cuts; may give an empty text.
+
+    Compatibility forms (full-width letters, ligatures, circled digits) become what they stand for: they mean
+    the same, and a tokenizer that knows neither would take them for unknown.
+    """
     short = CONTROLS.sub(" ", text[:max_characters].replace("\r\n", "\n").replace("\r", "\n"))
-    return unicodedata.normalize("NFC", MARKS.sub(r"\1", short))[:max_characters].strip()
+    marked = MARKS.sub(r"\1", INVISIBLE.sub("", short))
+    return unicodedata.normalize("NFKC", marked)[:max_characters].strip()
 
 
 def _to_str(content: bytes) -> str:

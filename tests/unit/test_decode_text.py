@@ -33,6 +33,18 @@ def test_normal_form_and_controls() -> None:
     assert decode_text("left\u202eright".encode(), 1000) == "left right"
 
 
+def test_compatibility_forms_become_what_they_stand_for() -> None:
+    assert decode_text("ｃａｔ ﬁsh H₂O ①".encode(), 1000) == "cat fish H2O 1"
+
+
+def test_what_nobody_sees_is_dropped() -> None:
+    assert decode_text("\u200fשלום\u200e co\u00adoperate\u200b\u2060".encode(), 1000) == "שלום cooperate"
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    assert decode_text(f"nice{hidden} words".encode(), 1000) == "nice words"
+    # Joiners are part of how Persian and emoji are written.
+    assert decode_text("می\u200cخواهم 👩\u200d🚀".encode(), 1000) == "می\u200cخواهم 👩\u200d🚀"
+
+
 def test_cut() -> None:
     assert decode_text("世".encode() * 50, 7) == "世" * 7
     # The last character of a cut transfer is dropped, the others stay.
@@ -62,7 +74,7 @@ def test_any_bytes_give_text_or_a_reason(content: bytes, most: int) -> None:
         assert error.reason in ("empty", "broken")
     else:
         assert 0 < len(text) <= most
-        assert unicodedata.is_normalized("NFC", text)
+        assert unicodedata.is_normalized("NFKC", text)
         assert not [char for char in text if unicodedata.category(char) == "Cc" and char not in "\n\t"]
 
 

@@ -79,12 +79,22 @@ def test_dear_clips_are_read_by_their_intra_frames(monkeypatch: pytest.MonkeyPat
     assert set(colours(decoded.frames)) == {0, 1, 2}
 
 
-def test_key_frames_by_flow() -> None:
+@pytest.mark.parametrize("way", ["flow", "sparse-flow"])
+def test_key_frames_by_flow(way: str) -> None:
     clip = video_bytes(scenes([RED, GREEN, BLUE], 25))
-    decoded = decode_medium(Medium(clip), EncoderSettings(key_frames="flow"))
+    decoded = decode_medium(Medium(clip), EncoderSettings(key_frames=way))
     assert decoded.frames is not None
     assert colours(decoded.frames)[0] == 0
     assert len(decoded.frames) <= 8
+
+
+def test_key_frames_by_shot_with_the_sound_track() -> None:
+    clip = video_bytes(scenes([RED, GREEN, BLUE], 25), samples=tone(3.0))
+    decoded = decode_medium(Medium(clip), EncoderSettings(key_frames="shots", max_video_seconds=2.0))
+    assert decoded.frames is not None
+    assert colours(decoded.frames) == [0, 1]
+    assert decoded.sound is not None
+    assert 1.9 < len(decoded.sound) / SOUND_RATE <= 2.0
 
 
 def test_too_large_frames_are_refused() -> None:

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from encoders.media.keyframes import WAYS, Choose, choose_by_difference, choose_by_flow
+from encoders.media.flow import LOST, dense_motion, sparse_motion
+from encoders.media.keyframes import (
+    WAYS,
+    Choose,
+    choose_by_difference,
+    choose_by_flow,
+    choose_by_shots,
+    choose_by_sparse_flow,
+)
+from encoders.media.shots import shot_starts
 
 
 def flat(levels: list[int]) -> np.ndarray:
@@ -51,24 +60,84 @@ def camera(speeds: list[int]) -> np.ndarray:
     return np.stack([landscape[:36, place : place + 64] for place in places])
 
 
-def test_flow_keeps_the_frames_where_the_camera_rests() -> None:
+FLOWS = [choose_by_flow, choose_by_sparse_flow]
+
+
+@pytest.mark.parametrize("choose", FLOWS)
+def test_flow_keeps_the_frames_where_the_camera_rests(choose: Choose) -> None:
     greys = camera([0] + [3] * 10 + [0] * 6 + [4] * 10 + [0] * 6 + [3] * 8)
-    first, *rests = choose_by_flow(greys, 8)
+    first, *rests = choose(greys, 8)
     assert first == 0
     assert len(rests) == 2
     assert 10 < rests[0] <= 17
     assert 26 < rests[1] <= 33
 
 
-def test_flow_finds_no_rest_in_an_even_pan() -> None:
-    assert choose_by_flow(camera([0] + [3] * 40), 8) == [0]
+@pytest.mark.parametrize("choose", FLOWS)
+def test_flow_finds_no_rest_in_an_even_pan(choose: Choose) -> None:
+    assert choose(camera([0] + [3] * 40), 8) == [0]
 
 
-def test_flow_is_bounded() -> None:
+@pytest.mark.parametrize("choose", FLOWS)
+def test_flow_is_bounded(choose: Choose) -> None:
     greys = camera(([4] * 4 + [0] * 4) * 10)
-    chosen = choose_by_flow(greys, 4)
+    chosen = choose(greys, 4)
     assert len(chosen) == 4
     assert chosen[-1] > 40
+
+
+@pytest.mark.parametrize("motion", [dense_motion, sparse_motion])
+def test_motion_is_in_pixels(motion) -> None:
+    still, slow, fast = (np.median(motion(camera([0] + [speed] * 12))[1:]) for speed in (0, 1, 3))
+    assert still < 0.05
+    assert abs(slow - 1) < 0.4
+    assert abs(fast - 3) < 1
+
+
+def test_lost_corners_count_as_far() -> None:
+    there = camera([0])[0]
+    after, *_ = (sparse_motion(np.stack([there, other]))[1] for other in (np.full_like(there, 7),))
+    assert after > LOST / 2
+    assert sparse_motion(np.zeros((3, 36, 64), np.uint8)) == [0.0, 0.0, 0.0]
+
+
+def scene(seed: int, frames: int) -> np.ndarray:
+    """A picture that trembles a little."""
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 256, (4, 4)).repeat(9, axis=0).repeat(16, axis=1)
+    return np.clip(base + rng.integers(-3, 4, (frames, 36, 64)), 0, 255).astype(np.uint8)
+
+
+def test_shots_begin_at_cuts() -> None:
+    assert shot_starts(np.concatenate([scene(1, 9), scene(2, 5), scene(3, 12)])) == [0, 9, 14]
+
+
+def test_a_dissolve_begins_one_shot_and_not_many() -> None:
+    before, after = scene(1, 20).astype(float), scene(2, 20).astype(float)
+    share = np.clip((np.arange(20) - 6) / 7, 0, 1)[:, None, None]
+    mixed = ((1 - share) * before + share * after).astype(np.uint8)
+    starts = shot_starts(mixed)
+    assert len(starts) == 2
+    assert 7 <= starts[1] <= 14
+
+
+def test_a_still_or_slowly_panned_clip_is_one_shot() -> None:
+    assert shot_starts(scene(1, 30)) == [0]
+    assert shot_starts(camera([0] + [1] * 40)) == [0]
+
+
+def test_a_frame_of_each_shot() -> None:
+    clip = np.concatenate([scene(seed, 6) for seed in range(5)])
+    chosen = choose_by_shots(clip, 8)
+    assert [index // 6 for index in chosen] == [0, 1, 2, 3, 4]
+
+
+def test_of_many_shots_the_longest_are_kept_over_the_clip() -> None:
+    lengths = [2, 9, 2, 9, 2, 9, 2, 9]
+    clip = np.concatenate([scene(seed, length) for seed, length in enumerate(lengths)])
+    ends = np.cumsum(lengths)
+    chosen = choose_by_shots(clip, 4)
+    assert [int(np.searchsorted(ends, index, side="right")) for index in chosen] == [1, 3, 5, 7]
 
 
 @pytest.mark.parametrize("choose", WAYS.values())
@@ -80,9 +149,10 @@ def test_no_frames(choose: Choose, most: int) -> None:
 @pytest.mark.parametrize("choose", WAYS.values())
 @settings(deadline=None)
 @given(levels=st.lists(st.integers(0, 255), min_size=1, max_size=60), most=st.integers(1, 12))
-def test_always_the_first_ascending_and_bounded(choose: Choose, levels: list[int], most: int) -> None:
+def test_ascending_and_bounded(choose: Choose, levels: list[int], most: int) -> None:
     chosen = choose(flat(levels), most)
-    assert chosen[0] == 0
+    assert chosen
+    assert choose is choose_by_shots or chosen[0] == 0
     assert chosen == sorted(set(chosen))
     assert len(chosen) <= most
-    assert chosen[-1] < len(levels)
+    assert 0 <= chosen[0] <= chosen[-1] < len(levels)
