@@ -78,14 +78,19 @@ class TransactionalSink:
             _log.warning("init_transactions: %s; trying again", cause)
 
     def commit(self, outcome: Outcome, offsets: Offsets, metadata: object) -> None:
-        """Write the outcome and the offsets, or nothing.
+        """Write the outcome and the offsets, or nothing: see `transact`."""
+        self.transact(partial(self._produce, outcome=outcome), offsets, metadata)
 
+    def transact(self, write: Callable[[Producer], None], offsets: Offsets, metadata: object) -> None:
+        """What `write` puts, and the offsets, in one transaction, or nothing.
+
+        `write` runs in a thread that may be left behind: it keeps to the producer that it is given.
         Raises TransactionAborted where the worker may go on from the committed offsets, EngineError where
         it may not.
         """
         self._begun = time.monotonic()
         try:
-            work = partial(self._transact, self._producer, outcome, offsets, metadata)
+            work = partial(self._transact, self._producer, write, offsets, metadata)
             self._apart(work, 4 * self._timeout)
         except CallHangs as error:
             _log.warning("the transaction hangs: %s", error)
@@ -97,15 +102,16 @@ class TransactionalSink:
         """Drop what is not sent; a transaction that is open is left to the next `open` under the id."""
         _bury(self._producer)
 
-    def _transact(self, client: Producer, outcome: Outcome, offsets: Offsets, metadata: object) -> None:
-        """Runs in a thread that may be left behind: it keeps to the producer that it was given."""
+    def _transact(
+        self, client: Producer, write: Callable[[Producer], None], offsets: Offsets, metadata: object
+    ) -> None:
         fault = self._fault
 
         fault(1)  # 1. Begin.
         client.begin_transaction()
 
-        fault(2)  # 2. Packs, encoded items and dead letters.
-        self._produce(client, outcome)
+        fault(2)  # 2. What came of the batch: packs, encoded items, copies, dead letters.
+        write(client)
 
         fault(3)  # 3. The consumed offsets, which the group's coordinator refuses from who lost them.
         client.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS)
@@ -130,18 +136,18 @@ class TransactionalSink:
 
     def _produce(self, client: Producer, outcome: Outcome) -> None:
         for partition, value in outcome.packs:
-            self._put(client, self._topics.interactions_encoded, value=value, partition=partition)
+            self.put(client, self._topics.interactions_encoded, value=value, partition=partition)
         for key, content in outcome.items:
-            self._put(client, self._topics.items_encoded, key=key, value=content)
+            self.put(client, self._topics.items_encoded, key=key, value=content)
         for letter in outcome.dead_letters:
             produce_dead_letter(letter, self._dead_letter_bytes, partial(self._put_dead_letter, client))
 
     def _put_dead_letter(
         self, client: Producer, key: bytes | None, value: bytes | None, headers: Headers
     ) -> None:
-        self._put(client, self._topics.dead_letters, key=key, value=value, headers=headers)
+        self.put(client, self._topics.dead_letters, key=key, value=value, headers=headers)
 
-    def _put(self, client: Producer, topic: str, **record: Any) -> None:
+    def put(self, client: Producer, topic: str, **record: Any) -> None:
         """A full queue empties as the broker acknowledges, or as its records time out."""
         deadline = time.monotonic() + 2 * self._timeout
         while True:
