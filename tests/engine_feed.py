@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -16,6 +16,7 @@ from random import Random
 import msgspec
 
 from state.rocks import RocksStore
+from streams.broker.java import Leash
 from streams.engine.faults import VARIABLE
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Place
 from streams.kafka import producer
@@ -26,6 +27,8 @@ from tests.engine_worker import NAME
 from tests.integration.conftest import read_all
 
 USERS = 20
+PATIENCE_SECONDS = 150.0
+"""How long a feed bears a broker that is away, where its transactions may last so long."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -96,30 +99,33 @@ class Feed:
         for partition, value in packs:
             self._producer.produce(self._topic, value, partition=partition)
         if commit:
-            self._producer.commit_transaction(30)
+            self._producer.commit_transaction(PATIENCE_SECONDS)
         else:
-            self._producer.flush(30)
-            self._producer.abort_transaction(30)
+            self._producer.flush(PATIENCE_SECONDS)
+            self._producer.abort_transaction(PATIENCE_SECONDS)
 
 
 class EngineProcess:
     """One worker in a process of its own."""
 
-    def __init__(self, settings: Settings, host: str, fault: str = "") -> None:
+    def __init__(self, settings: Settings, host: str, fault: str = "", wrapped: Sequence[str] = ()) -> None:
+        """`wrapped` goes before it on its command line."""
         folder = Path(settings.app.data)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "settings.json"
         path.write_bytes(msgspec.json.encode(settings))
         self._lines: SimpleQueue[str] = SimpleQueue()
-        self.said: list[str] = []
+        self._heard: list[str] = []
+        self._log = folder / f"log-{time.monotonic_ns()}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.engine_worker", host, str(path)],
+            [*wrapped, sys.executable, "-m", "tests.engine_worker", host, str(path)],
             cwd=ROOT,
             env={**os.environ, VARIABLE: fault},
             stdout=subprocess.PIPE,
-            stderr=(folder / f"log-{time.monotonic_ns()}").open("wb"),
+            stderr=self._log.open("wb"),
             text=True,
         )
+        self._leash = Leash(self._process.pid)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def wait_ready(self, seconds: float = 60.0) -> set[int]:
@@ -132,18 +138,21 @@ class EngineProcess:
             try:
                 line = self._lines.get(timeout=max(0.0, give_up - time.monotonic()))
             except Empty:
-                raise AssertionError(f"not ready within {seconds:.0f} s; it said {self.said}") from None
-            self.said.append(line)
-            assert line, f"it ended with {self._process.wait(10)}"
+                raise AssertionError(f"not ready within {seconds:.0f} s; it said {self._heard}") from None
+            self._heard.append(line)
+            assert line, f"it ended with {self._process.wait(10)}: {self.said()[-2_000:]}"
             owned = {int(number) for number in line.split()[1:]}
             if enough(owned):
                 return owned
 
     def wait_killed(self, seconds: float = 60.0) -> None:
-        assert self._process.wait(seconds) == -signal.SIGKILL
+        assert self.wait_ended(seconds) == -signal.SIGKILL
 
     def wait_ended(self, seconds: float = 60.0) -> int:
-        return self._process.wait(seconds)
+        try:
+            return self._process.wait(seconds)
+        finally:
+            self._leash.release()
 
     def wait_stopped(self, seconds: float = 60.0) -> None:
         """Until it is stopped by SIGSTOP."""
@@ -162,12 +171,16 @@ class EngineProcess:
     def stop(self, seconds: float = 60.0) -> None:
         """SIGTERM; it must drain and end with 0."""
         self._process.terminate()
-        assert self._process.wait(seconds) == 0
+        assert self.wait_ended(seconds) == 0, self.said()[-2_000:]
 
     def kill(self) -> None:
         if self.alive():
             self._process.kill()
-            self._process.wait(30)
+            self.wait_ended(30)
+
+    def said(self) -> str:
+        """What it wrote to its log."""
+        return self._log.read_text(errors="replace")
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
