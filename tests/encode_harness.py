@@ -70,8 +70,8 @@ def running(settings: Settings, make_media: MediaFactory | None = fake) -> Itera
 class Child:
     """A worker as a process of its own."""
 
-    def __init__(self, settings: Settings) -> None:
-        command = [sys.executable, "-m", "tests.encode_child", msgspec.json.encode(settings).decode()]
+    def __init__(self, settings: Settings, module: str = "tests.encode_child") -> None:
+        command = [sys.executable, "-m", module, msgspec.json.encode(settings).decode()]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
     def wait_ready(self) -> None:
@@ -89,8 +89,8 @@ class Child:
 
 
 @contextmanager
-def child(settings: Settings) -> Iterator[Child]:
-    made = Child(settings)
+def child(settings: Settings, module: str = "tests.encode_child") -> Iterator[Child]:
+    made = Child(settings, module)
     try:
         yield made
     finally:
