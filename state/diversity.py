@@ -43,47 +43,46 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     a category are chosen at most.
     """
     users, width = candidates.scores.shape
+    turns = min(count, int(candidates.valid.sum(axis=1).max(initial=0)))
     chosen = np.full((users, count), NONE, dtype=np.int64)
-    if width == 0 or users == 0:
+    if turns == 0:
         return chosen
-    gain = np.where(candidates.valid, (1.0 - diversity) * _relevance(candidates), -np.inf)
-    # Scaled beforehand, so that an inner product is a cosine times diversity.
-    vectors = candidates.vectors * np.float32(diversity**0.5)
-    nearest = np.full((users, width), -diversity, dtype=np.float32)
+    gain = np.float32(1.0 - diversity) * _relevance(candidates)
+    # What is taken, or may not be, is infinitely near to what is chosen.
+    near = np.where(candidates.valid, np.float32(-diversity), np.float32(np.inf))
+    vectors = candidates.vectors.reshape(users * width, -1)
+    firsts = np.arange(users) * width
+    worth = np.empty((turns, users), dtype=np.float32)
     categories = candidates.categories if category_cap > 0 else None
     taken = None if categories is None else np.zeros(categories.shape, dtype=np.int16)
-    everyone = np.arange(users)
-    for turn in range(min(count, width)):
-        value = gain if turn == 0 or diversity == 0 else gain - nearest
-        best = value.argmax(axis=1)
-        open_ = gain[everyone, best] > -np.inf
-        if not open_.any():
-            break
-        chosen[open_, turn] = best[open_]
-        gain[everyone, best] = -np.inf
-        if diversity > 0:
-            picked = vectors[everyone, best, :, None]
-            np.maximum(nearest, np.matmul(vectors, picked)[:, :, 0], out=nearest)
+    for turn in range(turns):
+        values = gain - near
+        best = values.argmax(axis=1)
+        flat = firsts + best
+        chosen[:, turn], worth[turn] = best, values.take(flat)
+        near.put(flat, np.inf)
+        if diversity > 0 and turn + 1 < turns:
+            picked = vectors.take(flat, axis=0) * np.float32(diversity)
+            np.maximum(near, np.matvec(candidates.vectors, picked), out=near)
         if taken is not None and categories is not None:
-            _close_full_categories(categories, taken, best, gain, category_cap)
+            _close_full_categories(categories, taken, best, near, category_cap)
+    chosen[:, :turns][worth.T == -np.inf] = NONE
     return chosen
 
 
 def _relevance(candidates: Candidates) -> Float32:
-    low = np.where(candidates.valid, candidates.scores, np.inf).min(axis=1, keepdims=True)
-    high = np.where(candidates.valid, candidates.scores, -np.inf).max(axis=1, keepdims=True)
-    low = np.where(np.isfinite(low), low, 0.0)
-    span = np.where(np.isfinite(high), high, 0.0) - low
-    relevance: Float32 = np.where(
-        candidates.valid, (candidates.scores - low) / np.where(span > 0, span, 1.0), 0.0
-    ).astype(np.float32)
+    valid, scores = candidates.valid, candidates.scores
+    low = np.where(valid, scores, np.float32(np.inf)).min(axis=1, keepdims=True)
+    high = np.where(valid, scores, np.float32(-np.inf)).max(axis=1, keepdims=True)
+    span = np.where(high > low, high - low, np.float32(1.0))
+    relevance: Float32 = np.where(valid, scores - low, np.float32(0.0)) / span
     return relevance
 
 
 def _close_full_categories(
-    categories: NDArray[np.int32], taken: NDArray[np.int16], best: Int64, gain: Float32, cap: int
+    categories: NDArray[np.int32], taken: NDArray[np.int16], best: Int64, near: Float32, cap: int
 ) -> None:
     picked = categories[np.arange(len(best)), best]
     same = categories[:, :, :, None] == picked[:, None, None, :]
     taken += (same & (picked >= 0)[:, None, None, :]).any(axis=3)
-    gain[(taken >= cap).any(axis=2)] = -np.inf
+    near[(taken >= cap).any(axis=2)] = np.inf

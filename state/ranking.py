@@ -15,9 +15,21 @@ HEADS_ASKED = 2
 
 GRID = 2.0**-17
 """Distance of two scores that are told apart; close to the fifth decimal that outputs have."""
-_TIE_BITS = 40
 _LAST = np.float32(2**22)
 """Place on the grid of what is barred, behind every score that a unit vector can give."""
+_TIE_BITS = 32
+_TIE = np.int64(2**_TIE_BITS - 1)
+
+
+class Ties:
+    """The order of items whose scores are equal: that of their hashes, wherever they stand."""
+
+    __slots__ = ("places", "rows")
+
+    def __init__(self, hashes: NDArray[np.uint64]) -> None:
+        self.rows: Int64 = np.argsort(hashes, kind="stable")
+        self.places: Int64 = np.empty_like(self.rows)
+        self.places[self.rows] = np.arange(len(self.rows))
 
 
 def queries(readouts: Readouts) -> Float32:
@@ -32,34 +44,37 @@ def queries(readouts: Readouts) -> Float32:
 
 def scores(vectors: Float32, allowed: Bool, items: Float32) -> Float32:
     """Inner products float32 [n, items], BARRED where not allowed."""
-    return np.where(allowed, vectors @ items.T, BARRED)
+    return _barred(vectors @ items.T, allowed)
 
 
 def head_scores(readouts: Readouts, allowed: Bool, items: Float32) -> Float32:
     """Each item's best cosine to any of the heaviest heads, float32 [n, items], BARRED where not allowed."""
-    heaviest = np.argsort(-readouts.head_weights, axis=1, kind="stable")[:, :HEADS_ASKED, None]
-    heads = np.take_along_axis(readouts.heads, heaviest, axis=1)
+    weights = readouts.head_weights
+    heaviest = np.argsort(-weights, axis=1, kind="stable")[:, :HEADS_ASKED]
+    heads = readouts.heads[np.arange(len(weights))[:, None], heaviest]
     cosines = (heads.reshape(-1, heads.shape[2]) @ items.T).reshape(*heads.shape[:2], -1)
-    return np.where(allowed, cosines.max(axis=1), BARRED)
+    return _barred(cosines.max(axis=1), allowed)
 
 
-def best(values: Float32, count: int, hashes: NDArray[np.uint64]) -> Int64:
+def best(values: Float32, count: int, ties: Ties) -> Int64:
     """Columns of the `count` largest of each row, best first, int64 [n, min(count, columns)].
 
-    Values that agree on GRID are ordered by the hashes of their columns: a matrix product rounds
-    differently at different places of its result, so equal items would be ordered by where they stand.
+    Values that agree on GRID are ordered by `ties`: a matrix product rounds differently at different
+    places of its result, so equal items would be ordered by where they stand.
     """
-    steps = np.rint(values * np.float32(-1 / GRID))
-    columns = steps.shape[1]
-    if columns <= count:
-        found = np.repeat(np.arange(columns)[None], len(steps), axis=0)
-    else:
-        found = np.argpartition(steps, count - 1, axis=1)[:, :count]
-        edge = np.take_along_axis(steps, found, axis=1).max(axis=1, keepdims=True)
-        crowded = ((steps <= edge).sum(axis=1) > count) & np.isfinite(edge[:, 0])
-        for row in np.flatnonzero(crowded):
-            within = np.flatnonzero(steps[row] <= edge[row])
-            found[row] = within[np.lexsort((hashes[within], steps[row, within]))[:count]]
-    keys = np.minimum(np.take_along_axis(steps, found, axis=1), _LAST).astype(np.int64)
-    keys = (keys << _TIE_BITS) | (hashes[found] >> np.uint64(64 - _TIE_BITS)).astype(np.int64)
-    return np.asarray(np.take_along_axis(found, np.argsort(keys, axis=1), axis=1), dtype=np.int64)
+    steps = values * np.float32(-1 / GRID)
+    np.minimum(np.rint(steps, out=steps), _LAST, out=steps)
+    # Score and tie in one number, no two of them equal: whole numbers are sorted by wide instructions.
+    keys = steps.astype(np.int64)
+    keys <<= _TIE_BITS
+    keys |= ties.places
+    if count < keys.shape[1]:
+        keys.partition(count - 1, axis=1)
+        keys = keys[:, :count].copy()
+    keys.sort(axis=1)
+    return ties.rows[keys & _TIE]
+
+
+def _barred(values: Float32, allowed: Bool) -> Float32:
+    values[~allowed] = BARRED
+    return values

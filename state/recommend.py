@@ -13,7 +13,7 @@ from state.diversity import Candidates, choose
 from state.filters import MarkIndex, available, days_of, hide_known
 from state.fusion import Readouts
 from state.profile import Profile
-from state.ranking import BARRED, best, head_scores, queries, scores
+from state.ranking import BARRED, Ties, best, head_scores, queries, scores
 from state.reasons import Explainer, Reasons
 from state.settings import RecommendSettings
 
@@ -74,8 +74,9 @@ class _Items:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.version = catalogue.version
-        self.hashes = catalogue.columns.hashes[: catalogue.rows]
-        self.marks = MarkIndex(self.hashes)
+        hashes = catalogue.columns.hashes[: catalogue.rows]
+        self.ties = Ties(hashes)
+        self.marks = MarkIndex(hashes)
         self.encoded = np.asarray(catalogue.columns.vectors[: catalogue.rows].any(axis=1), dtype=np.bool_)
         self.explainer = Explainer(catalogue)
 
@@ -134,24 +135,24 @@ class Recommender:
     def _personal(self, readouts: Readouts, allowed: Bool) -> tuple[Int64, Float32, Bool]:
         """Rows chosen by interest, int64 [n, top_k] with -1 for none, their scores, and whether a head
         alone brought them."""
-        hashes = self._items.hashes
-        items = self._catalogue.columns.vectors[: self._catalogue.rows]
+        items, ties = self._catalogue.columns.vectors[: self._catalogue.rows], self._items.ties
         wanted = np.asarray(readouts.interest.any(axis=1), dtype=np.bool_)
         fit = allowed & self._items.encoded & wanted[:, None]
         values = scores(queries(readouts), fit, items)
         by_heads = head_scores(readouts, fit, items)
         count = max(self._settings.candidates, self._settings.top_k)
-        first = best(values, count, hashes)
-        second = best(by_heads, -(-count // HEAD_SHARE), hashes)
-        fit[np.arange(len(fit))[:, None], first] = False
+        first = best(values, count, ties)
+        second = best(by_heads, -(-count // HEAD_SHARE), ties)
+        rows = np.arange(len(fit))[:, None]
+        fit[rows, first] = False
         candidates = np.concatenate([first, second], axis=1)
-        candidate_scores = np.take_along_axis(values, candidates, axis=1)
+        candidate_scores = values[rows, candidates]
         valid = candidate_scores > BARRED
-        valid[:, first.shape[1] :] &= np.take_along_axis(fit, second, axis=1)
+        valid[:, first.shape[1] :] &= fit[rows, second]
         places = self._choose(candidates, candidate_scores, valid)
         taken = places.clip(0)
-        chosen = np.where(places >= 0, np.take_along_axis(candidates, taken, axis=1), -1)
-        return chosen, np.take_along_axis(candidate_scores, taken, axis=1), places >= first.shape[1]
+        chosen = np.where(places >= 0, candidates[rows, taken], -1)
+        return chosen, candidate_scores[rows, taken], places >= first.shape[1]
 
     def _choose(self, candidates: Int64, values: Float32, valid: Bool) -> Int64:
         columns, settings = self._catalogue.columns, self._settings
@@ -163,7 +164,8 @@ class Recommender:
                 Candidates(
                     values[part],
                     valid[part],
-                    columns.vectors[candidates[part]],
+                    # Rows are known to exist: without a check of each the copy takes half the time.
+                    columns.vectors.take(candidates[part], axis=0, mode="clip"),
                     columns.categories[candidates[part]] if capped else None,
                 ),
                 settings.top_k,
