@@ -66,7 +66,7 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
             np.maximum(near, np.matvec(candidates.vectors, picked), out=near)
         if taken is not None and categories is not None:
             _close_full_categories(categories, taken, best, near, category_cap)
-    chosen[:, :turns][worth.T == -np.inf] = NONE
+    chosen[:, :turns][np.isneginf(worth.T)] = NONE
     return chosen
 
 
@@ -75,8 +75,7 @@ def _relevance(candidates: Candidates) -> Float32:
     low = np.where(valid, scores, np.float32(np.inf)).min(axis=1, keepdims=True)
     high = np.where(valid, scores, np.float32(-np.inf)).max(axis=1, keepdims=True)
     span = np.where(high > low, high - low, np.float32(1.0))
-    relevance: Float32 = np.where(valid, scores - low, np.float32(0.0)) / span
-    return relevance
+    return np.asarray(np.where(valid, scores - low, np.float32(0.0)) / span, dtype=np.float32)
 
 
 def _close_full_categories(

@@ -72,7 +72,7 @@ def best(values: Float32, count: int, ties: Ties) -> Int64:
         keys.partition(count - 1, axis=1)
         keys = keys[:, :count].copy()
     keys.sort(axis=1)
-    return ties.rows[keys & _TIE]
+    return ties.rows.take(keys & _TIE)
 
 
 def _barred(values: Float32, allowed: Bool) -> Float32:
