@@ -41,34 +41,42 @@ class TextEncoder(Protocol):
 
 
 def builtin_alignment(
-    text: TextEncoder, image_weights: Float32, audio_weights: Float32, encoders: dict[Modality, str]
+    text: TextEncoder,
+    image_weights: Float32,
+    audio_weights: Float32,
+    encoders: dict[Modality, str],
+    video_weights: Float32 | None = None,
 ) -> Alignment:
     """Alignment without fitting.
 
     `image_weights` float32 [classes, image dim] and `audio_weights` float32 [units, audio dim] are the rows
-    of the encoders' own classifiers; `encoders` names the encoder version of each modality.
+    of the encoders' own classifiers; `encoders` names the encoder version of each modality. Videos have
+    `video_weights` float32 [units, video dim] where their encoder is not that of their frames.
     """
     names = [name.partition(" (")[0] for name in class_names()]
     vectors = text.encode(names)
     classes = unit(vectors - vectors.mean(axis=0))
     axes = principal_axes(classes, SHARED)
     sentences = [form.format(name) for name in names[::SENTENCE_STEP] for form in SENTENCES]
-    shared, image, audio = part_columns()
-    pixels = ModalityMap(
-        np.zeros(image_weights.shape[1], np.float32),
-        _placed(_private_axes(image_weights) * PRIVATE_GAIN, image),
-        _placed(axes, shared),
-    )
+    shared, _, audio = part_columns()
+    pixels = _pixel_map(image_weights, axes)
     maps = {
         Modality.TEXT: ModalityMap(text.encode(sentences).mean(axis=0), _placed(axes, shared)),
         Modality.IMAGE: pixels,
-        Modality.VIDEO: pixels,
+        Modality.VIDEO: pixels if video_weights is None else _pixel_map(video_weights, axes),
         Modality.AUDIO: ModalityMap(
             np.zeros(audio_weights.shape[1], np.float32),
             _placed(_private_axes(audio_weights), audio),
         ),
     }
     return Alignment(f"builtin-{_digest(encoders)}", maps, classes, encoders)
+
+
+def _pixel_map(weights: Float32, axes: Float32) -> ModalityMap:
+    """Of an encoder of pictures with the rows of its classifier; `axes` are the text's."""
+    shared, image, _ = part_columns()
+    private = _placed(_private_axes(weights) * PRIVATE_GAIN, image)
+    return ModalityMap(np.zeros(weights.shape[1], np.float32), private, _placed(axes, shared))
 
 
 def _digest(encoders: dict[Modality, str]) -> str:

@@ -30,6 +30,7 @@ VIEW_RANK = 256
 MOST_ITEMS = 10_000
 """A larger catalogue is fitted on a fixed random sample of it."""
 FEWEST_ITEMS = 8
+FEWEST_VIDEOS = 16
 FEWEST_SOUNDS = 16
 """With fewer sounds the built-in map stays for them, on its own columns, which the rest then leave alone."""
 
@@ -91,7 +92,10 @@ def fit(items: Sequence[FitItem], builtin: Alignment) -> Alignment:
     """
     sample = _sampled(items)
     classes = builtin.class_vectors
-    text, pictures, sound = _text(sample), _pictures(sample, classes), _sound(sample)
+    # Key frames go through the image encoder; another encoder of videos makes vectors of another kind.
+    own_video = builtin.maps[Modality.VIDEO] is not builtin.maps[Modality.IMAGE]
+    seen = (Modality.IMAGE,) if own_video else (Modality.IMAGE, Modality.VIDEO)
+    text, pictures, sound = _text(sample), _pictures(sample, classes, seen), _sound(sample)
     both = int((text.present & pictures.present).sum()) if text is not None and pictures is not None else 0
     if text is None or pictures is None or both < FEWEST_ITEMS:
         raise ArtifactError(
@@ -100,10 +104,9 @@ def fit(items: Sequence[FitItem], builtin: Alignment) -> Alignment:
         )
     names = len(classes)
     views = [_with_names(text, NAME_WEIGHT * classes)]
-    if pictures.bridge_centre is None:
-        views.append(_without_names(pictures, names))
-    else:
-        views.append(_with_names(pictures, NAME_WEIGHT * _name_pictures(pictures, classes)))
+    views.append(_with_name_pictures(pictures, classes))
+    if own_video:
+        views.append(_with_name_pictures(_videos(sample, classes), classes))
     if sound is not None:
         views.append(_without_names(sound, names))
     builtin_sound = builtin.maps[Modality.AUDIO]
@@ -113,8 +116,8 @@ def fit(items: Sequence[FitItem], builtin: Alignment) -> Alignment:
     by_modality = {
         Modality.TEXT: maps[0],
         Modality.IMAGE: maps[1],
-        Modality.VIDEO: maps[1],
-        Modality.AUDIO: maps[2] if sound is not None else builtin_sound,
+        Modality.VIDEO: maps[2] if own_video else maps[1],
+        Modality.AUDIO: maps[-1] if sound is not None else builtin_sound,
     }
     return Alignment(f"fitted-{digest(by_modality, classes)}", by_modality, classes, builtin.encoders)
 
@@ -143,10 +146,23 @@ def _plain_view(vectors: Sequence[Sequence[NativeVector]], fewest: int) -> View 
     return View(present, _mean_rows(unit(native - centre), vectors), centre)
 
 
-def _pictures(items: Sequence[FitItem], class_vectors: Float32) -> View | None:
-    """Images and videos alike: both come from the image encoder. Rows are [features, class vector], or the
-    features alone where the encoder knows no classes."""
-    vectors = [[*item.get(Modality.IMAGE, ()), *item.get(Modality.VIDEO, ())] for item in items]
+def _videos(items: Sequence[FitItem], class_vectors: Float32) -> View:
+    videos = _pictures(items, class_vectors, (Modality.VIDEO,))
+    count = 0 if videos is None else int(videos.present.sum())
+    if videos is None or count < FEWEST_VIDEOS:
+        raise ArtifactError(
+            f"encoders.video makes vectors of its own, and {count} items have a video; they are fitted on "
+            f"{FEWEST_VIDEOS} or more: set encoders.video to key-frames"
+        )
+    return videos
+
+
+def _pictures(
+    items: Sequence[FitItem], class_vectors: Float32, modalities: Sequence[Modality]
+) -> View | None:
+    """What one encoder of pictures saw. Rows are [features, class vector], or the features alone where the
+    encoder knows no classes."""
+    vectors = [[vector for modality in modalities for vector in item.get(modality, ())] for item in items]
     present = np.array([bool(each) for each in vectors], bool)
     if not present.any():
         return None
@@ -172,6 +188,12 @@ def _name_pictures(pictures: View, class_vectors: Float32) -> Float32:
     """What a picture of each class would be: no features, and the class's own vector."""
     features = np.zeros((len(class_vectors), len(pictures.centre)), np.float32)
     return np.concatenate([features, class_vectors], axis=1)
+
+
+def _with_name_pictures(pictures: View, class_vectors: Float32) -> View:
+    if pictures.bridge_centre is None:
+        return _without_names(pictures, len(class_vectors))
+    return _with_names(pictures, NAME_WEIGHT * _name_pictures(pictures, class_vectors))
 
 
 def _without_names(view: View, names: int) -> View:

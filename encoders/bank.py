@@ -24,6 +24,7 @@ from encoders.media_key import MediaKeys
 from encoders.native import NativeMedium, join, pack, unpack
 from encoders.natives import Natives, Observe
 from encoders.settings import EncoderSettings
+from encoders.video.keyframes import KeyFrames
 
 REMEMBERED = 20_000
 """Media whose outcome is kept in memory, about 1.5 KB each."""
@@ -127,8 +128,9 @@ class EncoderBank:
         if self._builtin is None:
             natives = self._natives
             self._builtin = builtin_alignment(
-                natives.text, class_weights(natives.image), class_weights(natives.audio), natives.versions
-            )
+                natives.text, class_weights(natives.image), class_weights(natives.audio), natives.versions,
+                None if isinstance(natives.video, KeyFrames) else class_weights(natives.video),
+            )  # fmt: skip
         return self._builtin
 
     def _configured_alignment(self) -> Alignment:

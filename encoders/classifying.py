@@ -38,9 +38,12 @@ def class_weights(encoder: Encoder[Pixels] | Encoder[Float32]) -> Float32:
     Those of its own classifier; where it has none, fixed random rows, whose axes keep distances as any random
     projection does (Johnson and Lindenstrauss, 1984).
     """
-    if isinstance(encoder, HasClassWeights):
-        return encoder.class_weights()
-    rows: Float32 = np.random.default_rng(0).standard_normal((DIRECTIONS, encoder.dim), np.float32)
+    return encoder.class_weights() if isinstance(encoder, HasClassWeights) else random_rows(encoder.dim)
+
+
+def random_rows(dim: int) -> Float32:
+    """The same float32 [DIRECTIONS, dim] at every call."""
+    rows: Float32 = np.random.default_rng(0).standard_normal((DIRECTIONS, dim), np.float32)
     return rows
 
 

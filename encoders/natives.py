@@ -8,9 +8,8 @@ from encoders.classifying import with_classes
 from encoders.device import limit_threads, resolve_device
 from encoders.media.decoded import DECODER_VERSION, Decoded
 from encoders.native import NativeBatch, NativeMedium, NativeVector, split
-from encoders.registry import audio_encoder, image_encoder, text_encoder
+from encoders.registry import audio_encoder, image_encoder, text_encoder, video_encoder
 from encoders.settings import EncoderSettings
-from encoders.video.keyframes import KeyFrames
 
 Observe = Callable[[Modality, float], None]
 """Told of each batch: its modality, and the seconds that it took."""
@@ -25,7 +24,7 @@ class Natives:
         self.text = text_encoder(settings, device)
         self.image = image_encoder(settings, device)
         self.audio = audio_encoder(settings, device)
-        self.video = KeyFrames(self.image)
+        self.video = video_encoder(settings, device, self.image)
         self._settings = settings
         self._observe = observe
 

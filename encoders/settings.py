@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from encoders.hub.settings import DescribeSettings, HubModel
+
 
 class FetchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where media may come from, and what a fetch may cost."""
@@ -28,6 +30,12 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str = "use-multilingual"
     image: str = "efficientnet-lite0"
     audio: str = "aisfx"
+    video: str = "key-frames"
+    """`key-frames` is the mean of a video's key frames by the image encoder."""
+    models: dict[str, HubModel] = {}
+    """Models in the `transformers` format by names of one's own, which text, image, audio, video and describe
+    may speak of."""
+    describe: DescribeSettings = DescribeSettings()
     alignment: str = ""
     """Folder of a fitted alignment artifact; empty means the built-in one, which needs no fitting."""
     max_pixels: int = 64_000_000

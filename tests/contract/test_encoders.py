@@ -11,9 +11,11 @@ from encoders import registry
 from encoders.base import Encoder, Modality
 from encoders.device import resolve_device
 from encoders.errors import ArtifactError
+from encoders.hub.settings import HubModel
 from encoders.image.classes import CLASSES, TOP, class_names
 from encoders.settings import EncoderSettings
 from encoders.video.keyframes import KeyFrames
+from tests import tiny_models
 from tests.encoder_samples import ODD, ORDINARY
 
 SETTINGS = EncoderSettings(device="cpu", threads=1)
@@ -23,17 +25,33 @@ NAMES = [
     *(f"image:{name}" for name in registry.IMAGE),
     *(f"audio:{name}" for name in registry.AUDIO),
     *(f"video:{name}" for name in registry.IMAGE),
+    *(f"{modality}:tiny-{name}" for modality, names in tiny_models.ENCODERS.items() for name in names),
 ]
 
 
 def build(name: str) -> Any:
     modality, _, chosen = name.partition(":")
+    if chosen.startswith("tiny-"):
+        return build_tiny(modality, chosen.removeprefix("tiny-"))
     if modality == "text":
         return registry.TEXT[chosen](SETTINGS, CPU)
     if modality == "audio":
         return registry.AUDIO[chosen](SETTINGS, CPU)
     image = registry.IMAGE[chosen](SETTINGS, CPU)
     return image if modality == "image" else KeyFrames(image)
+
+
+def build_tiny(modality: str, name: str) -> Any:
+    """A `transformers` model of random weights, by the way that the settings name one."""
+    model = HubModel(model=str(tiny_models.tiny(name)), local_files_only=True)
+    settings = EncoderSettings(device="cpu", models={"own": model}, **{modality: "own"})
+    if modality == "text":
+        return registry.text_encoder(settings, CPU)
+    if modality == "image":
+        return registry.image_encoder(settings, CPU)
+    if modality == "audio":
+        return registry.audio_encoder(settings, CPU)
+    return registry.video_encoder(settings, CPU, registry.image_encoder(settings, CPU))
 
 
 @pytest.fixture(scope="module", params=NAMES)

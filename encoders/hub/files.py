@@ -1,0 +1,110 @@
+"""Where a model's files are: a local folder, or a snapshot of a hub repository in the local cache."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import torch
+
+from encoders.device import resolve_device, working_dtype
+from encoders.errors import ArtifactError
+from encoders.hub.settings import HubModel
+
+FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
+"""What is taken of a repository: settings, vocabularies, weights. Nothing that could run."""
+PICKLED = ("pytorch_model*.bin",)
+"""Taken where a repository has no other weights; only tensors are read of it, never objects."""
+LEFT_OUT = ("onnx/*", "openvino/*", "flax/*", "tf/*")
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """One configured model, its files at hand."""
+
+    name: str
+    hub: HubModel
+    folder: Path
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def where(self) -> str:
+        """The section of the settings, for messages."""
+        return section(self.name)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """`config.json` as it lies there."""
+        return self.json("config.json")
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A JSON object of the folder; empty where the file is not there. Raises ArtifactError."""
+        try:
+            return msgspec.json.decode((self.folder / name).read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ArtifactError(
+                f"{self.where}.model: {self.folder / name} cannot be read ({error}): save or fetch it again"
+            ) from error
+
+    def problem(self, what: str, mend: str) -> ArtifactError:
+        """The error that names the setting, what is wrong with the model, and the mend."""
+        return ArtifactError(f"{self.where}.model is {self.hub.model}: {what}; {mend}")
+
+
+def section(name: str) -> str:
+    """Where the settings speak of a model."""
+    return f"encoders.models.{name}"
+
+
+def find_model(name: str, hub: HubModel, device: torch.device) -> ModelFiles:
+    """The files of a configured model; those of the hub are fetched where the cache lacks them.
+
+    Raises ArtifactError for a folder that holds no model, and for a hub model that cannot be had.
+    """
+    device = resolve_device(hub.device) if hub.device else device
+    dtype = working_dtype(device) if hub.dtype == "auto" else getattr(torch, hub.dtype)
+    folder = Path(hub.model).expanduser() if _is_path(hub.model) else _snapshot(name, hub)
+    if not (folder / "config.json").is_file():
+        raise ArtifactError(
+            f"{section(name)}.model: {folder} holds no config.json; "
+            "name a folder that `save_pretrained` wrote, or a model of the hub"
+        )
+    return ModelFiles(name, hub, folder, device, dtype)
+
+
+def _is_path(model: str) -> bool:
+    return model.startswith(("/", ".", "~")) or Path(model).is_dir() or HUB_NAME.fullmatch(model) is None
+
+
+def _snapshot(name: str, hub: HubModel) -> Path:
+    folder = _download(name, hub, FILES)
+    if not any(folder.glob("*.safetensors")):
+        folder = _download(name, hub, FILES + PICKLED)
+    return folder
+
+
+def _download(name: str, hub: HubModel, patterns: tuple[str, ...]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(
+            snapshot_download(
+                hub.model, revision=hub.revision, local_files_only=hub.local_files_only,
+                allow_patterns=list(patterns), ignore_patterns=list(LEFT_OUT),
+            )
+        )  # fmt: skip
+    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        mend = "set local_files_only = false" if hub.local_files_only else "check the name and the network"
+        raise ArtifactError(
+            f"{section(name)}.model: {hub.model} at {hub.revision} cannot be had ({reason}): "
+            f"{mend}, or name a local folder"
+        ) from error

@@ -1,0 +1,75 @@
+"""Texts by sentence models, language models and the text towers of two-tower models."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from encoders.base import Float32, Modality
+from encoders.hub.files import ModelFiles
+from encoders.hub.pooling import finished, pooled
+from encoders.hub.sentence import SentenceShape, sentence_shape
+from encoders.hub.tokens import TokenBatch, Tokens
+from encoders.hub.towers import TextTower, has_towers
+from encoders.hub.weights import load_weights, placed, version_of
+
+BATCH_TOKENS = 8192
+
+Read = Callable[[TokenBatch], torch.Tensor]
+
+
+class HubText:
+    """Texts to float32 [n, dim] by a model in the `transformers` format.
+
+    A model with a text tower beside another one (CLIP, SigLIP, CLAP, X-CLIP) gives the vectors of the space
+    that both share; any other one its pooled last layer. Raises ArtifactError where it cannot be loaded.
+    """
+
+    modality = Modality.TEXT
+
+    def __init__(self, files: ModelFiles) -> None:
+        from transformers import AutoModel, AutoModelForTextEncoding
+
+        hub = files.hub
+        encoder_decoder = files.config.get("is_encoder_decoder") or files.config.get("model_type") == "t5"
+        weights = load_weights(files, AutoModelForTextEncoding if encoder_decoder else AutoModel)
+        self._read: Read
+        if has_towers(weights.model):
+            tower = TextTower(files, weights.model)
+            self._tokens, self._read, how = tower.tokens, tower.read, "tower"
+        else:
+            shape = sentence_shape(files)
+            model = placed(weights.model, files)
+            self._tokens = Tokens(files, model.config)
+            self._read, how = _reader(model, shape, files.device), shape.pooling
+        self.name = files.name
+        self._hub = hub
+        self._cost = hub.batch_cost or BATCH_TOKENS
+        options = (how, hub.prefix, hub.dimensions, hub.normalise, self._tokens.longest)
+        self.version = version_of(files, weights, "text", *options)
+        self.dim = self._vectors(next(self._tokens.batches(["a"], self._cost))).shape[1]
+        if hub.dimensions > self.dim:
+            raise files.problem(f"its vectors have {self.dim} dimensions", "make `dimensions` smaller")
+
+    def encode(self, batch: Sequence[str]) -> Float32:
+        """Float32 [n, dim]."""
+        vectors = np.empty((len(batch), self.dim), np.float32)
+        for part in self._tokens.batches(batch, self._cost):
+            vectors[part.rows] = self._vectors(part)
+        return vectors
+
+    @torch.inference_mode()
+    def _vectors(self, part: TokenBatch) -> Float32:
+        return finished(self._read(part), self._hub.dimensions, self._hub.normalise)
+
+
+def _reader(model: Any, shape: SentenceShape, device: torch.device) -> Read:
+    dense = shape.dense.to(device)
+
+    def read(part: TokenBatch) -> torch.Tensor:
+        hidden = model(input_ids=part.ids, attention_mask=part.mask).last_hidden_state
+        found: torch.Tensor = dense(pooled(hidden, part.mask, shape.pooling))
+        return found
+
+    return read
