@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteOptions
 
 from state.errors import StoreError
 
@@ -15,6 +15,13 @@ _MEGABYTE = 1024 * 1024
 _SCAN_CHUNK = 1_000
 _LOCK_WAIT_SECONDS = 10.0
 _SIZES = ("rocksdb.live-sst-files-size", "rocksdb.size-all-mem-tables")
+
+_BUFFER = 16 * _MEGABYTE
+_LOADING = {"disable_auto_compactions": "true", "write_buffer_size": str(4 * _BUFFER)}
+_SETTLED = {"disable_auto_compactions": "false", "write_buffer_size": str(_BUFFER)}
+_WITHOUT_LOG = WriteOptions()
+_WITHOUT_LOG.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, whatever the stub says
+_NEVER = 1 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +45,7 @@ class RocksStore:
         self._path = path
         self._block_cache_mb = block_cache_mb
         self._db = self._open(lock_seconds)
+        self._loading = False
         self._closed = False
 
     def get(self, key: bytes) -> bytes | None:
@@ -49,13 +57,23 @@ class RocksStore:
         return cast(list[bytes | None], self._guarded(lambda: self._db.get(list(keys))))
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        batch = WriteBatch(raw_mode=True)
-        for key, value in changes.items():
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
+        # Else a crash could keep what is written now, and take what was loaded before.
+        self.settle()
+        batch = _batch(changes)
         self._guarded(lambda: self._db.write(batch))
+
+    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
+        if not self._loading:
+            self._loading = True
+            self._guarded(lambda: self._db.set_options(_LOADING))
+        batch = _batch(changes)
+        self._guarded(lambda: self._db.write(batch, _WITHOUT_LOG))
+
+    def settle(self) -> None:
+        if self._loading:
+            self._guarded(self._db.flush)
+            self._guarded(lambda: self._db.set_options(_SETTLED))
+            self._loading = False
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         start: bytes | None = prefix
@@ -71,6 +89,7 @@ class RocksStore:
         self.close()
         shutil.rmtree(self._path, ignore_errors=True)
         self._db = self._open(0.0)
+        self._loading = False
         self._closed = False
 
     def close(self) -> None:
@@ -125,7 +144,12 @@ class RocksStore:
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_block_based_table_factory(table)
-        options.set_write_buffer_size(16 * _MEGABYTE)
+        options.set_write_buffer_size(_BUFFER)
+        # After a load there are many files: they are compacted beside the writes, which must not wait for it.
+        options.set_level_zero_slowdown_writes_trigger(_NEVER)
+        options.set_level_zero_stop_writes_trigger(_NEVER)
+        options.set_soft_pending_compaction_bytes_limit(0)
+        options.set_hard_pending_compaction_bytes_limit(0)
         options.set_max_total_wal_size(64 * _MEGABYTE)
         options.set_keep_log_file_num(2)
         return options
@@ -135,3 +159,13 @@ class RocksStore:
             return action()
         except Exception as error:  # rocksdict raises bare Exception for everything
             raise StoreError(f"{self._path}: {error}") from error
+
+
+def _batch(changes: Mapping[bytes, bytes | None]) -> WriteBatch:
+    batch = WriteBatch(raw_mode=True)
+    for key, value in changes.items():
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value)
+    return batch

@@ -17,6 +17,14 @@ class Store(Protocol):
         """All changes or none of them, also when the process is killed in the middle. None deletes."""
         ...
 
+    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """As `write`, for a great many in a row. Until `settle`, a crash may take the latest of them."""
+        ...
+
+    def settle(self) -> None:
+        """What was loaded is as lasting from now on as what was written."""
+        ...
+
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys that begin with the prefix, with their values, in the order of the keys.
 
@@ -55,6 +63,12 @@ class MemoryStore:
                 self._values.pop(key, None)
             else:
                 self._values[key] = value
+
+    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
+        self.write(changes)
+
+    def settle(self) -> None:
+        """Nothing here outlasts the process."""
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         for key in sorted(key for key in self._values if key.startswith(prefix)):

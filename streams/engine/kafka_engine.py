@@ -32,15 +32,19 @@ def group_of(settings: Settings, name: str) -> str:
     return f"{settings.app.name}-{name}"
 
 
-def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Runner[RowT]:
-    """A runner that a host can feed from `spec.source`."""
+def kafka_engine(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Engine[RowT]:
+    """An engine whose partitions are those of `spec.source`."""
     names = JournalNames(group_of(settings, spec.name), spec.source, spec.changelog)
     resources = Resources(
         lambda number: RocksStore(spec.folder / str(number), settings.interests.block_cache_mb),
         lambda number: KafkaJournal(settings.kafka, names, number),
     )
     limit, letters = settings.interests.batch_rows, settings.topics.dead_letters
-    engine = Engine(processor, resources, EngineOptions(spec.name, limit, spec.source, letters))
+    return Engine(processor, resources, EngineOptions(spec.name, limit, spec.source, letters))
+
+
+def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Runner[RowT]:
+    """A runner that a host can feed from `spec.source`."""
     options = RunnerOptions(
         spec.name,
         queued_records=settings.interests.queued_packs,
@@ -49,4 +53,4 @@ def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT
         interval_seconds=spec.interval_seconds,
         beat=spec.beat,
     )
-    return Runner(engine, options)
+    return Runner(kafka_engine(settings, spec, processor), options)

@@ -14,7 +14,7 @@ from streams.errors import CommitFailed, EngineError, OwnershipLost, TopicError
 from streams.settings import KafkaSettings
 from streams.topics import SilentCluster, partition_counts, topic_id, topic_values
 
-_CHUNK_RECORDS = 5_000
+_CHUNK_RECORDS = 1_000
 _READ_SECONDS = 0.2
 _ASK_SECONDS = 10.0
 _SILENCE_SECONDS = 1_800.0
@@ -189,8 +189,8 @@ class KafkaJournal:
 _RESTORE: kafka.Config = {
     "enable.partition.eof": True,
     "fetch.wait.max.ms": 10,
-    "fetch.message.max.bytes": 8_000_000,
-    "queued.max.messages.kbytes": 65_536,
+    "fetch.message.max.bytes": 4_000_000,
+    "queued.max.messages.kbytes": 16_384,
 }
 
 

@@ -1,14 +1,14 @@
 """One source partition in the hands of its owner, and how it gets there: fence, check, restore."""
 
 import logging
-import time
 from dataclasses import dataclass, replace
 
 from state.store import Store
 from streams.engine.journal import Cancelled, Facts, Journal
-from streams.engine.place import BOOKMARK_KEY, NO_RAW, PLACE_KEY, Bookmark, Place
-from streams.errors import ChangelogCut, SourceRecreated
-from streams.metrics import RECOVERY, RESTORED
+from streams.engine.place import NO_RAW, PLACE_KEY, Bookmark, Place
+from streams.engine.replica import Replica, now_ms
+from streams.engine.restoring import Restoring
+from streams.errors import SourceRecreated
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Partition:
     changelog_topic: bytes
 
     def bookmark(self, offset: int) -> bytes:
-        return Bookmark(offset, _now_ms(), self.changelog_topic).encode()
+        return Bookmark(offset, now_ms(), self.changelog_topic).encode()
 
     def close(self) -> None:
         self.journal.close()
@@ -59,61 +59,17 @@ class Opening:
         return Partition(self.number, self.label, self.store, self.journal, place, facts.changelog_topic)
 
     def _restore(self, facts: Facts) -> None:
-        start = self._local_start(facts)
-        began, records, progress = time.monotonic(), 0, RECOVERY.labels(self.label)
-        for chunk in self.journal.replay(start, facts.changelog_end, self.cancelled):
-            bookmark = Bookmark(chunk.end, _now_ms(), facts.changelog_topic).encode()
-            self.store.write({**chunk.changes, BOOKMARK_KEY: bookmark})
-            records += chunk.records
-            RESTORED.inc(chunk.records)
-            progress.set((chunk.end - start) / (facts.changelog_end - start))
-        progress.set(1.0)
-        if records:
-            _log.info("%s: restored %d records in %.1f s", self.label, records, time.monotonic() - began)
-
-    def _local_start(self, facts: Facts) -> int:
-        """Changelog offset from which the store lacks records; a store that cannot be trusted is cleared."""
-        value = self.store.get(BOOKMARK_KEY)
-        if value is not None:
-            bookmark = Bookmark.decode(value)
-            reason = _distrust(bookmark, facts)
-            if reason is None:
-                _check_whole(bookmark.offset, facts, self.label)
-                return bookmark.offset
-            _log.warning("%s: the local store %s: rebuilding it from the changelog", self.label, reason)
-        # Before the store is cleared: it may be the last that has those states.
-        _check_whole(0, facts, self.label)
-        self.store.clear()
-        return 0
-
-
-def _distrust(bookmark: Bookmark, facts: Facts) -> str | None:
-    if bookmark.topic != facts.changelog_topic:
-        return "belongs to another changelog topic"
-    if bookmark.offset > facts.changelog_end:
-        return "is ahead of the changelog"
-    age = _now_ms() - bookmark.written_ms
-    if bookmark.offset < facts.changelog_end and age > facts.delete_retention_ms:
-        # What was deleted meanwhile may have left the changelog without a trace.
-        return "is older than the changelog keeps deletions"
-    return None
-
-
-def _check_whole(start: int, facts: Facts, label: str) -> None:
-    """Compaction leaves the start of the changelog where it is: only what deletes states moves it."""
-    if facts.changelog_start > start:
-        raise ChangelogCut(
-            f"{label}: the changelog was cut up to offset {facts.changelog_start}, by retention or by hand, "
-            f"and the local store has it up to {start} only: states would be missing. Start the worker whose "
-            "data folder still has them, or make the changelog topic anew to count again what the source "
-            "still holds; keep cleanup.policy=compact"
-        )
-    if facts.changelog_start:
-        _log.warning(
-            "%s: the changelog was cut up to offset %d: the states before live in this local store alone",
-            label,
-            facts.changelog_start,
-        )
+        replica = Replica(self.store, self.label)
+        start = replica.begin(facts)
+        restoring = Restoring(self.label, start, facts.changelog_end)
+        try:
+            for chunk in self.journal.replay(start, facts.changelog_end, self.cancelled):
+                replica.take(chunk)
+                restoring.tell(chunk)
+            replica.settle()
+            restoring.finish()
+        finally:
+            restoring.close()
 
 
 def _reached(place: Place, facts: Facts, label: str) -> Place:
@@ -138,7 +94,3 @@ def _reached(place: Place, facts: Facts, label: str) -> Place:
             place.source,
         )
     return replace(place, source=facts.source_start)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

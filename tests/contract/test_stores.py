@@ -73,6 +73,20 @@ def test_clear_forgets_and_goes_on(store: Store) -> None:
     assert list(store.scan(b"")) == [(b"a", b"2")]
 
 
+def test_loading_deletes_and_overwrites_as_writing_does(store: Store) -> None:
+    store.write({b"a": b"0", b"b": b"0", b"c": b"0"})
+    store.load({b"a": b"1", b"b": None})
+    assert store.get_many([b"a", b"b", b"c"]) == [b"1", None, b"0"]
+    store.load({b"b": b"2"})
+    store.settle()
+    store.settle()
+    store.write({b"a": b"3"})
+    assert list(store.scan(b"")) == [(b"a", b"3"), (b"b", b"2"), (b"c", b"0")]
+    store.load({b"d": b"4"})
+    store.clear()
+    assert list(store.scan(b"")) == []
+
+
 def test_size_grows_with_what_is_stored(store: Store) -> None:
     before = store.size()
     store.write({b"k%d" % number: os.urandom(1_000) for number in range(200)})
@@ -136,6 +150,21 @@ def test_rocks_keeps_what_was_written_before_a_kill(tmp_path: Path) -> None:
     assert child.returncode == -signal.SIGKILL
     store = RocksStore(tmp_path / "store")
     assert list(store.scan(b"")) == [(b"a", b"1"), (b"b", b"2")]
+    store.close()
+
+
+@pytest.mark.parametrize("last", ["settle()", "write({b'z': b'9'})", "close()"])
+def test_rocks_keeps_what_was_loaded_before_a_kill(tmp_path: Path, last: str) -> None:
+    """A kill between loads may take the latest of them, yet nothing from below what was written later."""
+    script = (
+        "import os, signal, sys; from pathlib import Path; from state.rocks import RocksStore;"
+        "store = RocksStore(Path(sys.argv[1])); store.load({b'a': b'1'}); store.load({b'b': b'2'});"
+        f"store.{last}; os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    child = subprocess.run([sys.executable, "-c", script, str(tmp_path / "store")], timeout=60, check=False)
+    assert child.returncode == -signal.SIGKILL
+    store = RocksStore(tmp_path / "store")
+    assert store.get_many([b"a", b"b"]) == [b"1", b"2"]
     store.close()
 
 

@@ -10,7 +10,9 @@ import pytest
 from state.store import MemoryStore
 from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.faults import VARIABLE, fault_from, no_fault
+from streams.engine.journal import Chunk
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Bookmark, Place
+from streams.engine.replica import Replica
 from streams.errors import ChangelogCut, EngineError, SettingsError, SourceRecreated
 from streams.testing import START_MS, MemoryJournal, MemoryLog
 from tests.counting import KIND_USER, CountingProcessor, Event, correction, pack
@@ -191,6 +193,22 @@ def test_a_store_that_has_what_was_cut_goes_on_and_says_so(caplog: pytest.LogCap
         engine = open_engine(log, store)
         assert engine.adopt(engine.open(0)) == 5
     assert "this local store alone" in caplog.text
+
+
+def test_a_store_read_in_part_is_as_old_as_its_reading() -> None:
+    """Deletions behind what it has read may be older than the record it has reached."""
+    log, store = MemoryLog(), _Recording()
+    used(log, store)
+    old = Bookmark(1, int(time.time() * 1000) - DAY_MS // 2, bytes(16))
+    store.write({BOOKMARK_KEY: old.encode()})
+    replica = Replica(store, "test")
+    facts = replace(log.facts, changelog_end=log.end(0))
+    assert replica.begin(facts) == 1
+    replica.take(Chunk({b"k": b"v"}, 1, 3))
+    assert Bookmark.decode(store.get(BOOKMARK_KEY) or b"") == replace(old, offset=3)
+    replica.settle()
+    settled = Bookmark.decode(store.get(BOOKMARK_KEY) or b"")
+    assert settled.offset == 3 and settled.written_ms > old.written_ms + DAY_MS // 3
 
 
 @pytest.mark.parametrize("value", [b"", b"\x02" + bytes(32), Place(1, 2, bytes(16)).encode() + b"x"])

@@ -1,0 +1,112 @@
+"""A store as a copy of a changelog partition: whether it can be trusted, how far it is, bringing it on.
+
+Owners restore with it when they open a partition, and standbys follow with it.
+"""
+
+import logging
+import time
+
+from state.store import Store
+from streams.engine.journal import Chunk, Facts
+from streams.engine.place import BOOKMARK_KEY, Bookmark
+from streams.errors import ChangelogCut
+
+_BULK_RECORDS = 10_000
+"""From so many missing records on, loading without a log and without compaction is worth its end."""
+
+_log = logging.getLogger(__name__)
+
+
+class Replica:
+    """One thread at a time.
+
+    A bookmark says since when the store has known all deletions. While records of the past are read, that is
+    when the store was last level, or when the reading began; not the time of reading.
+    """
+
+    def __init__(self, store: Store, label: str) -> None:
+        self._store = store
+        self._label = label
+        self._topic = b""
+        self._since_ms = 0
+        self._bulk = False
+        self.offset = 0
+        """Offset in the changelog that comes next."""
+
+    def begin(self, facts: Facts) -> int:
+        """Changelog offset from which the store lacks records; a store that cannot be trusted is cleared.
+
+        Raises ChangelogCut where states would be missing.
+        """
+        self._topic, now = facts.changelog_topic, now_ms()
+        bookmark = self._bookmark()
+        if bookmark is not None:
+            reason = _distrust(bookmark, facts, now)
+            if reason is not None:
+                _log.warning("%s: the local store %s: rebuilding it from the changelog", self._label, reason)
+                bookmark = None
+        self.offset = 0 if bookmark is None else bookmark.offset
+        self._since_ms = now if bookmark is None else bookmark.written_ms
+        # Before the store is cleared: it may be the last that has those states.
+        _check_whole(self.offset, facts, self._label)
+        if bookmark is None:
+            self._store.clear()
+        self._bulk = facts.changelog_end - self.offset > _BULK_RECORDS
+        return self.offset
+
+    def take(self, chunk: Chunk) -> None:
+        """Bring the store to the chunk's end."""
+        self.offset = chunk.end
+        changes = {**chunk.changes, BOOKMARK_KEY: self._mark()}
+        if self._bulk:
+            self._store.load(changes)
+        else:
+            self._store.write(changes)
+
+    def settle(self) -> None:
+        """The store is level with the changelog now."""
+        self._since_ms = now_ms()
+        self._store.settle()
+        self._bulk = False
+        if self.offset:
+            self._store.write({BOOKMARK_KEY: self._mark()})
+
+    def _bookmark(self) -> Bookmark | None:
+        value = self._store.get(BOOKMARK_KEY)
+        return None if value is None else Bookmark.decode(value)
+
+    def _mark(self) -> bytes:
+        return Bookmark(self.offset, self._since_ms, self._topic).encode()
+
+
+def _distrust(bookmark: Bookmark, facts: Facts, now: int) -> str | None:
+    if bookmark.topic != facts.changelog_topic:
+        return "belongs to another changelog topic"
+    if bookmark.offset > facts.changelog_end:
+        return "is ahead of the changelog"
+    if bookmark.offset < facts.changelog_end and now - bookmark.written_ms > facts.delete_retention_ms:
+        # What was deleted meanwhile may have left the changelog without a trace.
+        return "is older than the changelog keeps deletions"
+    return None
+
+
+def _check_whole(start: int, facts: Facts, label: str) -> None:
+    """Compaction leaves the start of the changelog where it is: only what deletes states moves it."""
+    if facts.changelog_start > start:
+        raise ChangelogCut(
+            f"{label}: the changelog was cut up to offset {facts.changelog_start}, by retention or by hand, "
+            f"and the local store has it up to {start} only: states would be missing. Start the worker whose "
+            "data folder still has them, or make the changelog topic anew to count again what the source "
+            "still holds; keep cleanup.policy=compact"
+        )
+    if facts.changelog_start:
+        _log.warning(
+            "%s: the changelog was cut up to offset %d: the states before live in this local store alone",
+            label,
+            facts.changelog_start,
+        )
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return int(time.time() * 1000)
