@@ -2,13 +2,16 @@
 
     python -m tests.engine_worker HOST SETTINGS.json
 
-HOST is `group` or `faust`. Says READY when it owns what the group gave it; ends on SIGTERM with 0.
+HOST is `group` or `faust`. Says READY when it owns what the group gave it; ends on SIGTERM with 0. On SIGUSR1
+its consumer hangs in the middle of a fetch.
 """
 
+import asyncio
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
 from streams.engine.runner import Runner
 from streams.settings import Settings
 from streams.topics import user_state_changelog
+from streams.watchdog import Watchdog
 from tests.counting import CountingProcessor, Event
 
 NAME = "counting"
@@ -31,9 +35,16 @@ def spec(settings: Settings) -> EngineSpec:
 
 def run(settings: Settings, host: str, stopped: Callable[[], bool]) -> None:
     processor = CountingProcessor(settings.topics.interests)
-    runner = kafka_runner(settings, spec(settings), processor)
+    watched = spec(settings)
+    watchdogs = [Watchdog(name, settings.app.watchdog_seconds) for name in (NAME, f"{NAME} consumer")]
+    runner = kafka_runner(settings, replace(watched, beat=watchdogs[0].beat), processor)
     threading.Thread(target=say_ready, args=(runner,), daemon=True).start()
-    host_class(host)(settings.kafka, group_of(settings, NAME), spec(settings).source, runner).run(stopped)
+    made = host_class(host)(
+        settings.kafka, group_of(settings, NAME), watched.source, runner, watchdogs[1].beat
+    )
+    for watchdog in watchdogs:
+        watchdog.start()
+    made.run(stopped)
 
 
 def host_class(host: str) -> Any:
@@ -43,6 +54,19 @@ def host_class(host: str) -> Any:
     from streams.interests.faust_host import FaustHost
 
     return FaustHost
+
+
+def hang(host: str) -> None:
+    """From the next fetch on."""
+    if host == "group":
+        GroupHost._deliver = lambda _: threading.Event().wait()  # type: ignore[method-assign]
+        return
+    from streams.interests.faust_consumer import EngineConsumer
+
+    async def forever(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    EngineConsumer._getmany = forever
 
 
 def say_ready(runner: Runner[Event]) -> None:
@@ -57,6 +81,7 @@ def say_ready(runner: Runner[Event]) -> None:
 def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGUSR1, lambda *_: hang(sys.argv[1]))
     settings = msgspec.json.decode(Path(sys.argv[2]).read_bytes(), type=Settings)
     run(settings, sys.argv[1], stop.is_set)
 

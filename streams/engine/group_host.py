@@ -13,6 +13,7 @@ from streams.engine.runner import Runner, Seek
 from streams.errors import EngineError
 from streams.metrics import CONSUMER_LAG
 from streams.settings import KafkaSettings
+from streams.watchdog import no_beat
 
 RowT = TypeVar("RowT")
 
@@ -27,10 +28,18 @@ _log = logging.getLogger(__name__)
 
 
 class GroupHost(Generic[RowT]):
-    """Reads `topic` as a member of `group`, and tells a runner what comes."""
+    """Reads `topic` as a member of `group`, and tells a runner what comes. `beat` is called at each step."""
 
-    def __init__(self, settings: KafkaSettings, group: str, topic: str, runner: Runner[RowT]) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topic: str,
+        runner: Runner[RowT],
+        beat: Callable[[], None] = no_beat,
+    ) -> None:
         self._topic = topic
+        self._beat = beat
         self._runner = runner
         self._flows: dict[int, int] = {}
         self._next: dict[int, int] = {}
@@ -53,6 +62,7 @@ class GroupHost(Generic[RowT]):
         )
         try:
             while not stopped():
+                self._beat()
                 self._runner.check()
                 self._seek()
                 self._hold_back()

@@ -7,7 +7,7 @@ delivers everything it fetches, straight to the engine, whose place alone says w
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 import aiokafka
@@ -38,6 +38,7 @@ class Sink(Protocol):
 
     topic: str
     consumer_options: Mapping[str, Any]
+    beat: Callable[[], None]
 
     def full(self) -> bool: ...
 
@@ -99,6 +100,7 @@ class EngineConsumer(driver.Consumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
+            self.sink.beat()
             if self.sink.full():
                 await asyncio.sleep(_BUSY_SECONDS)
                 continue

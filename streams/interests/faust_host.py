@@ -24,6 +24,7 @@ from streams.interests.faust_consumer import EngineTransport
 from streams.interests.faust_options import consumer_options
 from streams.metrics import CONSUMER_LAG
 from streams.settings import KafkaSettings
+from streams.watchdog import no_beat
 
 RowT = TypeVar("RowT")
 
@@ -39,9 +40,17 @@ _log = logging.getLogger(__name__)
 
 
 class FaustHost(Generic[RowT]):
-    """Reads `topic` as a member of `group`, and tells a runner what comes."""
+    """Reads `topic` as a member of `group`, and tells a runner what comes. `beat` is called at each step."""
 
-    def __init__(self, settings: KafkaSettings, group: str, topic: str, runner: Runner[RowT]) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        group: str,
+        topic: str,
+        runner: Runner[RowT],
+        beat: Callable[[], None] = no_beat,
+    ) -> None:
+        self.beat = beat
         self.consumer_options = consumer_options(settings, group)
         self._settings = settings
         self._group = group
@@ -54,12 +63,12 @@ class FaustHost(Generic[RowT]):
 
         Raises EngineError.
         """
-        if not _broker_answers(self._settings, stopped):
-            return
+        # It shows the engine's watchdog a living thread while the broker is waited for, too.
         self._runner.start()
         try:
-            with asyncio.Runner() as loop:
-                loop.run(self._work(stopped))
+            if self._broker_answers(stopped):
+                with asyncio.Runner() as loop:
+                    loop.run(self._work(stopped))
         finally:
             self._runner.stop(_SETTLE_SECONDS)
         self._runner.check()
@@ -117,6 +126,25 @@ class FaustHost(Generic[RowT]):
             raise EngineError(f"{self._group}: Faust failed: {reason!r}") from reason
         if app.crashed:
             raise EngineError(f"{self._group}: Faust failed: {app.crash_reason!r}") from app.crash_reason
+
+    def _broker_answers(self, stopped: Callable[[], bool]) -> bool:
+        """Wait for the broker, without which Faust would crash; false where `stopped()` comes first.
+
+        Raises EngineError when it has not answered for long.
+        """
+        admin, began = kafka.admin_client(self._settings), time.monotonic()
+        while not stopped():
+            self.beat()
+            try:
+                admin.list_topics(timeout=_ASK_SECONDS)
+            except kafka.KafkaException as error:
+                silent = time.monotonic() - began
+                if silent > _SILENCE_SECONDS:
+                    raise EngineError(f"the broker has not answered for {silent:.0f} s") from error
+                _log.warning("waiting for the broker since %.0f s", silent)
+            else:
+                return True
+        return False
 
 
 class _Boot(BootStrategy):
@@ -186,25 +214,6 @@ class EngineApp(faust.App):
         if self._consumer is not None and self._consumer.started and not self.crashed:
             await self._consumer.commit()
         await super()._stop_consumer()
-
-
-def _broker_answers(settings: KafkaSettings, stopped: Callable[[], bool]) -> bool:
-    """Wait for the broker; false where `stopped()` comes first. Faust would crash where it does not answer.
-
-    Raises EngineError when it has not answered for long.
-    """
-    admin, began = kafka.admin_client(settings), time.monotonic()
-    while not stopped():
-        try:
-            admin.list_topics(timeout=_ASK_SECONDS)
-        except kafka.KafkaException as error:
-            silent = time.monotonic() - began
-            if silent > _SILENCE_SECONDS:
-                raise EngineError(f"the broker has not answered for {silent:.0f} s") from error
-            _log.warning("waiting for the broker since %.0f s", silent)
-        else:
-            return True
-    return False
 
 
 async def _settled(answer: Any) -> None:

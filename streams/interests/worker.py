@@ -49,7 +49,8 @@ class InterestsWorker:
         self._tail = CatalogueTail(settings, catalogue)
         self._interests = InterestsProcessor(fusion, catalogue, settings)
         self._watchdogs = {
-            name: Watchdog(name, settings.app.watchdog_seconds) for name in (INTERESTS, SIGNALS)
+            name: Watchdog(name, settings.app.watchdog_seconds)
+            for name in (INTERESTS, SIGNALS, *map(_consumer, (INTERESTS, SIGNALS)))
         }
         self._ready: list[Callable[[], bool]] = []
         self._failure: EngineError | None = None
@@ -80,10 +81,17 @@ class InterestsWorker:
         self._ready = [interests.ready, signals.ready]
         ended = threading.Event()
         topics = settings.topics
-        lesser = GroupHost(settings.kafka, group_of(settings, SIGNALS), topics.item_deltas, signals)
+        beats = {name: self._watchdogs[_consumer(name)].beat for name in (INTERESTS, SIGNALS)}
+        lesser = GroupHost(
+            settings.kafka, group_of(settings, SIGNALS), topics.item_deltas, signals, beats[SIGNALS]
+        )
         thread = threading.Thread(target=self._run_signals, args=(lesser, ended), name=SIGNALS, daemon=True)
         host = FaustHost(
-            settings.kafka, group_of(settings, INTERESTS), topics.interactions_encoded, interests
+            settings.kafka,
+            group_of(settings, INTERESTS),
+            topics.interactions_encoded,
+            interests,
+            beats[INTERESTS],
         )
         thread.start()
         try:
@@ -130,3 +138,8 @@ class InterestsWorker:
             return EngineSpec(name, topics.interactions_encoded, changelog, folder / name, beat=beat)
         changelog = item_signals_changelog(self._settings)
         return EngineSpec(name, topics.item_deltas, changelog, folder / name, SIGNALS_INTERVAL_SECONDS, beat)
+
+
+def _consumer(name: str) -> str:
+    """What the watchdog calls the consumer of an engine."""
+    return f"{name} consumer"

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from streams.settings import Settings
+from streams.watchdog import EXIT_CODE
 from tests.engine_feed import EngineProcess, Feed, changelog, check, states, stores, wait_for_end
 
 HOSTS = ["group", "faust"]
@@ -124,3 +125,27 @@ def test_two_workers_share_and_hand_over(settings: Settings, host: str) -> None:
         if second is not None:
             second.kill()
     check(settings, feed)
+
+
+@pytest.mark.parametrize("host", ["faust"])
+def test_a_consumer_that_hangs_ends_its_process(settings: Settings, host: str) -> None:
+    """The engine itself is well then, and only has nothing to do: it is the consumer that is watched."""
+    settings = static(replace(settings, app=replace(settings.app, watchdog_seconds=3)))
+    feed = Feed(settings)
+    hanging = EngineProcess(settings, host)
+    try:
+        feed.send(20)
+        wait_for_end(settings, feed)
+        hanging.signal(signal.SIGUSR1)
+        feed.send(20)
+        assert hanging.wait_ended() == EXIT_CODE
+        assert "consumer made no step" in hanging.said()
+    finally:
+        hanging.kill()
+    heir = EngineProcess(settings, host)
+    try:
+        wait_for_end(settings, feed)
+        check(settings, feed)
+        heir.stop()
+    finally:
+        heir.kill()
