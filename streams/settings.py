@@ -22,6 +22,8 @@ from streams.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "PENCHANT_"
 _CLIENT_KEY = "client__"
+_ENTRY = "[...]"
+"""How msgspec writes any entry of a table with free keys."""
 
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -90,6 +92,8 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream, for up to `fetch.timeout_seconds` a try, and amend the event when they come."""
     unknown_item_seconds: Annotated[float, Meta(ge=0)] = 600.0
     """How long an unknown item is remembered, to amend its events when it arrives."""
+    skip_trimmed: bool = False
+    """Whether offsets that retention cut before they were read are passed over; else the worker ends."""
 
 
 class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,10 +177,14 @@ def _overlay_environment(raw: dict[str, Any], environment: Mapping[str, str]) ->
             # One variable for each librdkafka setting, so that a password can come from a secret alone.
             _table(table, "client")[key.removeprefix(_CLIENT_KEY).replace("_", ".")] = value
         else:
-            table[key] = _parse(value)
+            *path, last = key.split("__")
+            for part in path:
+                table = _table(table, part)
+            table[last] = _parse(value)
 
 
 def _table(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    """The table under a key, made where there is none."""
     table = raw.setdefault(key, {})
     if not isinstance(table, dict):
         raise SettingsError(f"{key}: must be a table")
@@ -203,6 +211,7 @@ def _explain(error: msgspec.ValidationError) -> str:
         text = f"{text}: not one of {', '.join(_choices(key))}"
     if text.startswith(("Expected `array`", "Expected `object`")):
         text += " (in the environment, write it as JSON)"
+    key = key.replace(_ENTRY, ".<name>")
     variable = f"{ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"
     return f"{key or 'settings'}: {text}; mend it in the settings file or by {variable}"
 
@@ -211,7 +220,7 @@ def _explain_unknown(section: str, key: str) -> str:
     struct = _struct(section)
     near = difflib.get_close_matches(key, struct.__struct_fields__, n=1)
     mend = f"did you mean {near[0]}?" if near else f"known are: {', '.join(struct.__struct_fields__)}"
-    return f"{section}.{key}: no such setting; {mend}".lstrip(".")
+    return f"{section.replace(_ENTRY, '.<name>')}.{key}: no such setting; {mend}".lstrip(".")
 
 
 def _choices(key: str) -> tuple[str, ...]:
@@ -221,8 +230,9 @@ def _choices(key: str) -> tuple[str, ...]:
 
 def _struct(section: str) -> Any:
     struct: Any = Settings
-    for part in filter(None, section.split(".")):
-        struct = type(getattr(struct(), part))
+    for part in filter(None, section.replace(_ENTRY, "[]").split(".")):
+        hint = get_type_hints(struct)[part.removesuffix("[]")]
+        struct = get_args(hint)[1] if part.endswith("[]") else hint
     return struct
 
 

@@ -133,3 +133,29 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="not valid TOML"):
         load_settings(path, {})
+
+
+def test_variables_reach_into_tables(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, ENCODERS__MODELS__E5__MODEL="/srv/e5", ENCODERS__MODELS__E5__DIMENSIONS="64",
+        ENCODERS__DESCRIBE__CAPTIONS="blip",
+    )  # fmt: skip
+    assert (settings.encoders.models["e5"].model, settings.encoders.models["e5"].dimensions) == (
+        "/srv/e5",
+        64,
+    )
+    assert settings.encoders.describe.captions == "blip"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trust_remote_code = true", "encoders.models.<name>.trust_remote_code: no such setting"),
+        ("poling = 'cls'", "did you mean pooling?"),
+        ("pooling = 'middle'", "encoders.models.<name>.pooling: .*auto, mean, cls, last, max"),
+        ("dimensions = -1", "PENCHANT_ENCODERS__MODELS__<NAME>__DIMENSIONS"),
+    ],
+)
+def test_errors_in_a_table_of_free_keys_name_the_setting(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(tmp_path, f"[encoders.models.own]\nmodel = 'x'\n{line}\n")
