@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("watch", "Watch interests and recommendations change."),
     "train": ("train", "Fit what can be fitted to your own catalogue."),
     "doctor": ("doctor", "Check broker, topics, models, device, disk, clock and settings."),
+    "app": ("app", "Rename this deployment."),
     "demo": ("demo", "Run the whole product on sample media, with a live table."),
 }
 """Command to (module in `streams.commands`, one line of help). The module's command has the same name,

@@ -11,6 +11,7 @@ PenchantError
 │   ├── SourceTrimmed    records that were not read yet were cut by retention
 │   ├── SourceRecreated  the source topic is not the one that the place belongs to
 │   └── ChangelogCut     states that no local store has are no longer in the changelog
+├── RenameError          a deployment cannot get another name now
 └── InputError           a file or an argument given to a command is wrong
 """
 
@@ -61,6 +62,10 @@ class SourceRecreated(EngineError):
 
 class ChangelogCut(EngineError):
     """States that no local store has are no longer in the changelog."""
+
+
+class RenameError(PenchantError):
+    """A deployment cannot get another name now."""
 
 
 class InputError(PenchantError):
