@@ -97,6 +97,10 @@ class Stage(ABC):
     def look(self, message: Message) -> Sight: ...
 
     @abstractmethod
+    def disk(self, settings: Settings) -> Path:
+        """Where the last kind of worker keeps its stores."""
+
+    @abstractmethod
     def stores(self, settings: Settings) -> Iterable[Path]:
         """Folders of the local stores, each named after its partition."""
 
@@ -152,8 +156,11 @@ class EngineStage(Stage):
         count = count_of(message.value() or b"")
         return Sight(count, count, int((message.key() or b"").partition(b"-")[0]))
 
+    def disk(self, settings: Settings) -> Path:
+        return Path(settings.app.data, NAME)
+
     def stores(self, settings: Settings) -> Iterable[Path]:
-        return Path(settings.app.data, NAME).glob("*")
+        return self.disk(settings).glob("*")
 
     def judge(self) -> Outcome:
         outcome = Outcome("", self.name, self.events())
@@ -211,8 +218,11 @@ class WorkersStage(Stage):
         glance = self._glance(message.value() or b"")
         return Sight(glance.version, glance.event_count, next(map(int, glance.as_of), None))
 
+    def disk(self, settings: Settings) -> Path:
+        return Path(settings.app.data, "interests")
+
     def stores(self, settings: Settings) -> Iterable[Path]:
-        return Path(settings.app.data, "interests").glob("*/interests/*")
+        return self.disk(settings).glob("*/interests/*")
 
     def judge(self) -> Outcome:
         raw, packs = raw_events(self.settings), packs_by_partition(self.settings)

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from streams.broker import ClusterOptions, LocalCluster
 from streams.settings import Settings
 from streams.topics import create_topics
+from streams.watchdog import EXIT_CODE
+from tests.full_disk import FullDisk, skip_without_small_disks
 from tests.integration.conftest import fresh_settings
 from tests.soak.outcomes import REPETITIONS
 from tests.soak.stages import EngineStage, Stage, WorkersStage
@@ -26,6 +29,8 @@ STAGES: dict[str, MakeStage] = {
     "workers": WorkersStage,
 }
 SESSION_SECONDS = 6.0
+WATCHDOG_SECONDS = 20.0
+"""Less than a broker is away here: that must not look like a hang."""
 LONG = "10"
 """Batches that a doomed worker commits before its fault."""
 
@@ -50,6 +55,7 @@ def repetition(request: pytest.FixtureRequest) -> int:
 def stage(shared: LocalCluster, make_stage: MakeStage, tmp_path: Path, repetition: int) -> Stage:
     """Fresh topics on the shared broker."""
     settings = fresh_settings(shared.bootstrap_servers, tmp_path)
+    settings = replace(settings, app=replace(settings.app, watchdog_seconds=WATCHDOG_SECONDS))
     create_topics(settings)
     return make_stage(settings)
 
@@ -160,6 +166,34 @@ def test_wiped_and_warm(stage: Stage) -> None:
             worker.kill()
         assert len(list(stage.stores(disk))) == stage.settings.topics.partitions
         assert stage.differing_stores([disk]) == 0
+
+
+def test_a_full_disk(stage: Stage, tmp_path: Path) -> None:
+    """The worker with the states ends; on the same files, and with room, it goes on."""
+    skip_without_small_disks(tmp_path)
+    with trial(stage, "full disk, then room again") as run:
+        seat = run.seat(stage.kinds[-1])
+        disk = FullDisk(stage.disk(seat.settings))
+        seat.start(wrapped=disk.wrapped).process.wait_ready()
+        run.progress()
+        disk.fill()
+        assert disk.ended() == 1
+        assert "No space left on device" in seat.process.said()
+        seat.process.wait_ready()
+        run.progress()
+        seat.process.stop()
+
+
+@pytest.mark.parametrize("make_stage", [STAGES["group"], STAGES["faust"]], ids=["group", "faust"])
+def test_a_consumer_that_hangs(stage: Stage) -> None:
+    """The watchdog ends its process; the other worker takes over."""
+    with trial(stage, f"hung consumer, watchdog at {WATCHDOG_SECONDS:.0f} s") as run:
+        seat = run.seat("engine").start()
+        seat.process.wait_ready()
+        run.progress()
+        seat.process.signal(signal.SIGUSR1)
+        assert seat.process.wait_ended() == EXIT_CODE
+        run.progress()
 
 
 @pytest.mark.parametrize(("how", "seconds"), [("restart", 0.0), ("stop", 15.0), ("pause", 60.0)])

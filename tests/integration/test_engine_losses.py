@@ -1,0 +1,91 @@
+"""What the engine cannot mend: it says so, ends, and goes on exactly once the cause is gone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from streams.kafka import ConfigResource, ResourceType, TopicPartition, admin_client
+from streams.settings import Settings
+from streams.topics import user_state_changelog
+from tests.engine_feed import EngineProcess, Feed, check, check_outputs, states, stores, wait_for_end
+from tests.engine_worker import NAME
+from tests.full_disk import FullDisk, skip_without_small_disks
+
+SECONDS = 60.0
+HOST = "group"
+
+
+def test_a_full_disk_ends_the_worker_and_room_brings_it_back(settings: Settings, tmp_path: Path) -> None:
+    skip_without_small_disks(tmp_path)
+    client = {**settings.kafka.client, "group.instance.id": "the-worker"}
+    settings = replace(settings, kafka=replace(settings.kafka, client=client))
+    feed = Feed(settings)
+    disk = FullDisk(Path(settings.app.data, NAME))
+    worker = EngineProcess(settings, HOST, wrapped=disk.wrapped)
+    try:
+        worker.wait_ready()
+        with feed.sending(100):
+            disk.fill()
+            assert disk.ended() == 1
+        assert "No space left on device" in worker.said()
+        feed.send(40)
+        wait_for_end(settings, feed)
+        check(settings, feed)
+        worker.stop()
+    finally:
+        worker.kill()
+
+
+def cut(settings: Settings, topic: str, offset: int) -> None:
+    """As retention would, while the topic has a wrong policy: of a compacted topic nothing can be cut."""
+    admin = admin_client(settings.kafka)
+    places = [TopicPartition(topic, number, offset) for number in range(settings.topics.partitions)]
+    for action in (
+        lambda: admin.alter_configs([policy(topic, "delete")]),
+        lambda: admin.delete_records(places),
+        lambda: admin.alter_configs([policy(topic, "compact")]),
+    ):
+        for future in action().values():
+            future.result(SECONDS)
+
+
+def policy(topic: str, value: str) -> ConfigResource:
+    return ConfigResource(ResourceType.TOPIC, topic, set_config={"cleanup.policy": value})
+
+
+@pytest.mark.filterwarnings("ignore:alter_configs")
+def test_a_changelog_that_was_cut_is_no_restore(settings: Settings) -> None:
+    """Nothing says so but the start of the log: what is left restores without an error."""
+    feed = Feed(settings)
+    feed.send(100)
+    first = EngineProcess(settings, HOST)
+    try:
+        wait_for_end(settings, feed)
+        first.stop()
+    finally:
+        first.kill()
+    cut(settings, user_state_changelog(settings), 10)
+
+    kept = Path(settings.app.data, NAME)
+    aside = kept.rename(kept.with_name("aside"))
+    wiped = EngineProcess(settings, HOST)
+    try:
+        assert wiped.wait_ended() == 1
+    finally:
+        wiped.kill()
+    assert "the changelog was cut up to offset 10" in wiped.said()
+
+    shutil.rmtree(kept)
+    aside.rename(kept)
+    feed.send(40)
+    warm = EngineProcess(settings, HOST)
+    try:
+        wait_for_end(settings, feed)
+        warm.stop()
+    finally:
+        warm.kill()
+    assert "live in this local store alone" in warm.said()
+    check_outputs(settings, feed)
+    assert states(stores(settings)) == feed.states
