@@ -32,6 +32,7 @@ HEAD_SHARE = 4
 """The heads bring one candidate for so many of the ranking vector."""
 _CELLS = 2_000_000
 """Scores in memory at once: users of a chunk times items."""
+_SOURCES = np.array([INTEREST, HEAD], dtype=object)
 _CHOOSERS = 16
 """Users whose candidates' vectors fit a core's cache together."""
 
@@ -78,7 +79,7 @@ class _Items:
         self.ties = Ties(hashes)
         self.marks = MarkIndex(hashes)
         self.encoded = np.asarray(catalogue.columns.vectors[: catalogue.rows].any(axis=1), dtype=np.bool_)
-        self.explainer = Explainer(catalogue)
+        self.explainer = Explainer(catalogue, self.ties)
 
 
 class _Demand:
@@ -120,7 +121,7 @@ class Recommender:
         days = days_of(audience.readouts.time_ms)
         hide_known(allowed, self._items.marks, audience.profiles, days, self._settings.seen_days)
         chosen, values, from_heads = self._personal(audience.readouts, allowed)
-        sources = np.where(from_heads, HEAD, INTEREST).tolist()
+        sources = _SOURCES.take(from_heads).tolist()
         scored = np.round(values.astype(np.float64), DECIMALS).tolist()
         for user in np.flatnonzero((chosen < 0).any(axis=1)).tolist():
             self._fill(chosen[user], allowed[user], scored[user], sources[user])

@@ -54,7 +54,7 @@ class Item(msgspec.Struct, omit_defaults=True):
     attributes: dict[str, str | float | bool | None] = {}
 
 
-class Head(msgspec.Struct):
+class Head(msgspec.Struct, gc=False):
     """Interest at one time scale. `half_life_seconds` is null for the head that never forgets."""
 
     half_life_seconds: float | None
@@ -62,7 +62,7 @@ class Head(msgspec.Struct):
     vector: list[float]
 
 
-class Interest(msgspec.Struct, omit_defaults=True):
+class Interest(msgspec.Struct, omit_defaults=True, gc=False):
     """A user's interests, on `interests`, keyed by user_id. Upsert: the highest version holds."""
 
     user_id: str
@@ -88,7 +88,7 @@ class Reason(msgspec.Struct, omit_defaults=True):
     topics: list[str] = []
 
 
-class RecommendedItem(msgspec.Struct, omit_defaults=True):
+class RecommendedItem(msgspec.Struct, omit_defaults=True, gc=False):
     """One place of a slate. `source` is one of: interest, head, trending, new."""
 
     item_id: str
@@ -98,7 +98,7 @@ class RecommendedItem(msgspec.Struct, omit_defaults=True):
     reasons: list[Reason] = []
 
 
-class Recommendation(msgspec.Struct, omit_defaults=True):
+class Recommendation(msgspec.Struct, omit_defaults=True, gc=False):
     """A user's slate, on `recommendations`, keyed by user_id. Upsert: the highest version holds."""
 
     user_id: str

@@ -25,7 +25,7 @@ def unit_vectors(vectors: NDArray[np.float32]) -> list[bytes]:
     scaled = np.rint(np.fmin(np.fmax(vectors, -1), 1) * np.float32(_ONE)).astype(np.int32)
     text = np.empty(scaled.shape, dtype=_NUMERAL)
     text["sign"] = np.where(scaled < 0, _MINUS, _SPACE)
-    text["digits"] = _DIGITS[np.abs(scaled)]
+    text["digits"] = _DIGITS.take(np.abs(scaled), mode="clip")
     joined = text.tobytes()
     width = vectors.shape[-1] * _NUMERAL.itemsize
     return [b"[" + joined[at : at + width - 1] + b"]" for at in range(0, len(joined), width)]

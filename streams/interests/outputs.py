@@ -23,11 +23,12 @@ TOPICS = 16
 _ONE = 10**DECIMALS
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
+_NO_REASONS: list[Reason] = []
 _HALF_LIVES = tuple(None if seconds == float("inf") else seconds for seconds in HALF_LIVES_SECONDS)
 _MODALITY_NAMES = tuple(modality.value for modality in MODALITIES)
 
 
-class Cause(msgspec.Struct, array_like=True):
+class Cause(msgspec.Struct, array_like=True, gc=False):
     """What caused an output."""
 
     events: list[str]
@@ -117,8 +118,8 @@ def delta_output(topic: str, delta: ItemDelta) -> Output:
 
 
 def _places(slate: Slate) -> list[RecommendedItem]:
-    # `Why` is written as `Reason` is: the same fields, so it goes in as it comes.
-    reasons = cast("list[list[Reason]]", slate.reasons)
+    # Reasons are written already; to whoever fills them into a record they are a list.
+    reasons = cast("list[list[Reason]]", [why.text if why else _NO_REASONS for why in slate.reasons])
     ranks = range(1, len(slate.items) + 1)
     return list(map(RecommendedItem, slate.items, slate.scores, ranks, slate.sources, reasons))
 
