@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from state.errors import CodecError
 from state.layout import FORMAT, MAGIC, NEVER, RECORD, RECORD_BYTES
+from state.versions import Versions
 
 Records = NDArray[np.void]
 """Structured array of `layout.RECORD`."""
@@ -30,15 +31,17 @@ def empty(count: int, model: int) -> Records:
 
 
 def decode(states: Sequence[bytes | None], model: int) -> Records:
-    """Stored bytes to writable records; None gives an empty one.
+    """Stored bytes to writable records; None gives an empty one. Older formats are brought to this one.
 
-    Raises CodecError for bytes of another kind, format or length, and for the state of another
-    artifact: the sums of two artifacts do not mix.
+    Raises CodecError for bytes of another kind, of an unknown format or of a wrong length, and for the
+    state of another artifact: the sums of two artifacts do not mix.
     """
     held = [state for state in states if state is not None]
+    if not all(state.startswith(HEADER) for state in held):
+        held = VERSIONS.upgrade(held)
     for state in held:
-        if len(state) != RECORD_BYTES or not state.startswith(HEADER):
-            raise CodecError(_complaint(state))
+        if len(state) != RECORD_BYTES:
+            raise CodecError(f"fusion record of {len(state)} bytes, yet version {FORMAT} has {RECORD_BYTES}")
     stored = np.frombuffer(bytearray().join(held), RECORD)
     strangers = stored["model"] != model
     if strangers.any():
@@ -59,10 +62,10 @@ def encode(records: Records) -> list[bytes]:
     return [joined[at : at + RECORD_BYTES] for at in range(0, len(joined), RECORD_BYTES)]
 
 
-def _complaint(state: bytes) -> str:
-    if state[:2] != MAGIC:
-        return f"not a fusion record: begins with {state[:2]!r}"
-    version = int.from_bytes(state[2:4], "little")
-    if version != FORMAT:
-        return f"fusion record of format {version}, this build reads format {FORMAT}"
-    return f"fusion record of {len(state)} bytes, format {FORMAT} has {RECORD_BYTES}"
+def _version_of(state: bytes) -> int:
+    if len(state) < len(HEADER) or not state.startswith(MAGIC):
+        raise CodecError(f"not a fusion record: begins with {state[:4]!r}")
+    return int.from_bytes(state[2:4], "little")
+
+
+VERSIONS = Versions("fusion record", FORMAT, _version_of)

@@ -14,6 +14,7 @@ import xxhash
 from state.errors import CodecError
 from state.events import ACTIONS, Action, Row, RowKind
 from state.recency import MARK_BYTES, drop, mark_of, stamp_of, touch
+from state.versions import Versions
 
 VERSION = 1
 DAY_MS = 86_400_000
@@ -71,25 +72,40 @@ class Profile(msgspec.Struct, array_like=True):
     searches: list[tuple[int, str]] = []
 
 
+_PRESENT = bytes([VERSION])
+_SHORT_ARRAY = range(0x91, 0xA0)
+_SMALL_NUMBER = 0x80
 _decoder = msgspec.msgpack.Decoder(Profile)
 _encoder = msgspec.msgpack.Encoder()
 
 
 def decode_profile(value: bytes | None) -> Profile:
-    """A new profile for None. Raises CodecError for bytes of an unknown version or form."""
+    """A new profile for None; older versions are brought to this one.
+
+    Raises CodecError for bytes of an unknown version or form.
+    """
     if value is None:
         return Profile()
+    if value[1:2] != _PRESENT:
+        (value,) = VERSIONS.upgrade([value])
     try:
-        profile = _decoder.decode(value)
+        return _decoder.decode(value)
     except msgspec.DecodeError as error:
         raise CodecError(f"not a profile: {error}") from error
-    if profile.version != VERSION:
-        raise CodecError(f"profile of unknown version {profile.version}")
-    return profile
 
 
 def encode_profile(profile: Profile) -> bytes:
     return _encoder.encode(profile)
+
+
+def _version_of(value: bytes) -> int:
+    """Every version is a short array in msgpack whose first member is the version, below 128."""
+    if len(value) < 2 or value[0] not in _SHORT_ARRAY or value[1] >= _SMALL_NUMBER:
+        raise CodecError(f"not a profile: begins with {value[:4]!r}")
+    return value[1]
+
+
+VERSIONS = Versions("profile", VERSION, _version_of)
 
 
 def fold_profile(profile: Profile, rows: Iterable[tuple[Row, int]]) -> None:
@@ -109,18 +125,27 @@ def topic_shares(profile: Profile, count: int, vocabulary: Mapping[str, str]) ->
     All weights fade alike, so the shares are the same at any moment. A searched word counts where
     `vocabulary` (lower case to the topic's name) knows it.
     """
-    liked = [(name, mass) for name, mass in profile.topics.items() if mass[0] > mass[1]]
     searched = [
         (known, time_ms / TOPIC_HALF_LIFE_MS)
         for time_ms, words in profile.searches
         for word in words.casefold().split()
         if (known := vocabulary.get(word)) is not None
     ]
-    top = max([mass[0] for _, mass in liked] + [height for _, height in searched], default=0.0)
-    weights = {name: 2.0 ** (mass[0] - top) - 2.0 ** (mass[1] - top) for name, mass in liked}
-    for name, height in searched:
-        weights[name] = weights.get(name, 0.0) + 2.0 ** (height - top)
-    best = sorted([(-weight, name) for name, weight in weights.items()])[:count]
+    liked = [liking for liking, disliking in profile.topics.values() if liking > disliking]
+    top = max(liked + [height for _, height in searched], default=0.0)
+    # Negated weights, so that sorting puts the largest first, and equal ones by name.
+    best = [
+        (2.0 ** (disliking - top) - 2.0 ** (liking - top), name)
+        for name, (liking, disliking) in profile.topics.items()
+        if liking > disliking
+    ]
+    if searched:
+        weights = {name: weight for weight, name in best}
+        for name, height in searched:
+            weights[name] = weights.get(name, 0.0) - 2.0 ** (height - top)
+        best = [(weight, name) for name, weight in weights.items()]
+    best.sort()
+    del best[count:]
     total = sum([weight for weight, _ in best])
     return {name: weight / total for weight, name in best if weight < 0}
 

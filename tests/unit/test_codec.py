@@ -46,7 +46,10 @@ def test_decoded_records_can_be_written_and_leave_the_bytes_alone() -> None:
     ("change", "word"),
     [
         (lambda state: b"XX" + state[2:], "not a fusion record"),
-        (lambda state: state[:2] + b"\x63\x00" + state[4:], "format 99"),
+        (
+            lambda state: state[:2] + b"\x63\x00" + state[4:],
+            "of version 99, yet this build reads up to version 1",
+        ),
         (lambda state: state[:-1], f"{RECORD_BYTES - 1} bytes"),
         (lambda state: state + b"\x00", f"{RECORD_BYTES + 1} bytes"),
         (lambda state: b"", "not a fusion record"),

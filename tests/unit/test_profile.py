@@ -210,6 +210,14 @@ def test_bytes_of_another_form_are_refused(value: bytes) -> None:
         decode_profile(value)
 
 
+def test_a_newer_version_is_told_with_both_numbers_and_the_mend() -> None:
+    newer = msgspec.msgpack.encode([2, {"anything": "else"}])
+    with pytest.raises(
+        CodecError, match=r"of version 2, yet this build reads up to version 1: .* run that build"
+    ):
+        decode_profile(newer)
+
+
 def test_nothing_stored_is_a_new_profile() -> None:
     assert decode_profile(None) == Profile()
     assert decode_profile(encode_profile(Profile())) == Profile()
