@@ -15,6 +15,7 @@ from encoders.alignment_artifact import load_alignment
 from encoders.alignment_builtin import builtin_alignment
 from encoders.base import MODALITIES, Encoded, Medium, Modality
 from encoders.classifying import class_weights
+from encoders.describe.description import Described
 from encoders.errors import DecoderCrash, MediumError
 from encoders.image.classes import labels
 from encoders.media.decoded import Decoded
@@ -188,7 +189,9 @@ class EncoderBank:
 
     def _aligned(self, natives: Mapping[bytes, NativeMedium]) -> dict[bytes, Encoded]:
         """Aligns modality by modality, all media of the call at once."""
-        encoded = {key: Encoded(labels=_labels(native), cached=True) for key, native in natives.items()}
+        encoded = {
+            key: Encoded(descriptions=_descriptions(native), cached=True) for key, native in natives.items()
+        }
         for modality in MODALITIES:
             keys = [key for key, native in natives.items() if modality in native.vectors]
             if keys:
@@ -228,10 +231,11 @@ def _failed(medium: Medium, failure: Failure) -> Encoded:
     return Encoded(masked={modality: failure.reason}, details={modality: failure.detail})
 
 
-def _labels(native: NativeMedium) -> tuple[str, ...]:
-    found: list[str] = []
+def _descriptions(native: NativeMedium) -> Described:
+    """What the image encoder's classes say, which comes with its vectors, then what the describers said."""
+    seen: Described = ()
     for modality, vector in native.vectors.items():
         classes = join([vector]).classes
         if classes is not None and modality in (Modality.IMAGE, Modality.VIDEO):
-            found.extend(labels(classes))
-    return tuple(dict.fromkeys(found))
+            seen += labels(classes)
+    return seen + native.descriptions

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.describe.description import LABELS, Described
+
 SHARED_DIM = 128
 """Dimension of the space that every modality is aligned into."""
 
@@ -74,8 +76,13 @@ class Encoded(msgspec.Struct, frozen=True):
     """Per modality one of `errors.REASONS`."""
     details: dict[Modality, str] = {}
     """Per masked modality a sentence for a person."""
-    labels: tuple[str, ...] = ()
-    """What a classifier sees or hears in it, likeliest first."""
+    descriptions: Described = ()
+    """What it was put into words as: labels of what is seen and heard, captions, transcripts."""
     cached: bool = False
     fatal: str | None = None
     """Set when decoding ended its process too often: the record is a dead letter."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a classifier sees or hears in it, likeliest first, each once."""
+        return tuple(dict.fromkeys(one.text for one in self.descriptions if one.kind in LABELS))

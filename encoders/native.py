@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from encoders.base import Float32, Modality
+from encoders.describe.description import Described
 from encoders.errors import EncodersError
 from encoders.image.classes import ClassShares
 
@@ -21,9 +22,10 @@ class NativeVector(msgspec.Struct, frozen=True, array_like=True):
 
 
 class NativeMedium(msgspec.Struct, frozen=True, array_like=True):
-    """What encoding one medium gave, by modality."""
+    """What encoding one medium gave, by modality, and what it was put into words as."""
 
     vectors: dict[Modality, NativeVector]
+    descriptions: Described = ()
 
 
 class NativeBatch(NamedTuple):

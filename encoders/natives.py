@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from encoders.base import MODALITIES, Modality
 from encoders.classifying import with_classes
+from encoders.describe.configured import Describers
 from encoders.device import limit_threads, resolve_device
 from encoders.media.decoded import DECODER_VERSION, Decoded
 from encoders.native import NativeBatch, NativeMedium, NativeVector, split
@@ -25,6 +26,7 @@ class Natives:
         self.image = image_encoder(settings, device)
         self.audio = audio_encoder(settings, device)
         self.video = video_encoder(settings, device, self.image)
+        self.describers = Describers(settings, device)
         self._settings = settings
         self._observe = observe
 
@@ -52,7 +54,8 @@ class Natives:
                 settings.max_video_seconds, *sound,
             ),
         }  # fmt: skip
-        return f"decoder-{DECODER_VERSION} {parts[modality]}"
+        words = self.describers.versions(modality)
+        return " ".join((f"decoder-{DECODER_VERSION} {parts[modality]}", *words))
 
     def encode(self, decoded: Sequence[Decoded]) -> list[NativeMedium]:
         """One record per decoded medium, in their order. A video's sound track gives an audio vector."""
@@ -66,7 +69,10 @@ class Natives:
                     self._observe(modality, time.perf_counter() - started)
                 for row, vector in zip(rows, split(batch), strict=True):
                     vectors[row][modality] = vector
-        return [NativeMedium(each) for each in vectors]
+        if not self.describers:
+            return [NativeMedium(each) for each in vectors]
+        words = self.describers.describe(decoded)
+        return [NativeMedium(each, said) for each, said in zip(vectors, words, strict=True)]
 
     def _encode(self, modality: Modality, decoded: Sequence[Decoded]) -> NativeBatch:
         if modality is Modality.TEXT:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from encoders.base import SHARED_DIM, Encoded, Float32, Medium, Modality
+from encoders.describe.description import Description, Kind
 from encoders.errors import MediumError
 from encoders.fetch.request import FetchRequest
 from streams.encode.media import MediaEncoder
@@ -40,7 +41,7 @@ class FakeBank:
         vectors = {modality: fake_vector(medium.content)}
         if modality is Modality.VIDEO:
             vectors[Modality.AUDIO] = fake_vector(b"sound of " + medium.content)
-        return Encoded(vectors=vectors, labels=(f"{modality}-label",))
+        return Encoded(vectors=vectors, descriptions=(Description(Kind.SEEN, f"{modality}-label", 1.0),))
 
 
 class FakeFetcher:

@@ -258,9 +258,100 @@ def xclip(folder: Path) -> Path:
     return _saved(XCLIPModel(config), folder)
 
 
+def blip(folder: Path) -> Path:
+    """Captions pictures."""
+    from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil
+
+    size = save_tokenizer(folder)
+    torch.manual_seed(14)
+    text = {"vocab_size": size, "max_position_embeddings": 64, "bos_token_id": 2, "sep_token_id": 3,
+            "eos_token_id": 3, "pad_token_id": 0, "encoder_hidden_size": 32, **WIDE, **STARTED}  # fmt: skip
+    vision = {"image_size": SIDE, "patch_size": 8, **WIDE, **STARTED}
+    BlipImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    config = BlipConfig(text_config=text, vision_config=vision, projection_dim=24, image_text_hidden_size=24)
+    return _saved(BlipForConditionalGeneration(config), folder)
+
+
+def vit_gpt(folder: Path) -> Path:
+    """Captions pictures by an encoder and a decoder that were trained apart."""
+    from transformers import (
+        BertConfig,
+        VisionEncoderDecoderConfig,
+        VisionEncoderDecoderModel,
+        ViTConfig,
+        ViTImageProcessorPil,
+    )
+
+    size = save_tokenizer(folder)
+    torch.manual_seed(15)
+    decoder = BertConfig(
+        vocab_size=size,
+        max_position_embeddings=64,
+        is_decoder=True,
+        add_cross_attention=True,
+        **WIDE,
+        **STARTED,
+    )
+    encoder = ViTConfig(image_size=SIDE, patch_size=8, **WIDE, **STARTED)
+    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    config.decoder_start_token_id, config.pad_token_id, config.eos_token_id = 2, 0, 3
+    model = VisionEncoderDecoderModel(config=config)
+    model.generation_config.decoder_start_token_id = 2
+    model.generation_config.pad_token_id, model.generation_config.eos_token_id = 0, 3
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    return _saved(model, folder)
+
+
+def whisper(folder: Path) -> Path:
+    """Writes down speech."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+    size = save_tokenizer(folder)
+    torch.manual_seed(16)
+    config = WhisperConfig(
+        vocab_size=size, num_mel_bins=16, d_model=32, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=48,
+        encoder_attention_heads=4, decoder_attention_heads=4, decoder_ffn_dim=48, max_source_positions=50,
+        max_target_positions=60, pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2,
+        suppress_tokens=[], begin_suppress_tokens=[], init_std=0.3,
+    )  # fmt: skip
+    WhisperFeatureExtractor(feature_size=16, chunk_length=1).save_pretrained(folder)
+    return _saved(WhisperForConditionalGeneration(config), folder)
+
+
+SIGNS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnop"]
+
+
+def ctc(folder: Path) -> Path:
+    """Spells speech, letter by letter."""
+    from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
+
+    torch.manual_seed(17)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps({sign: number for number, sign in enumerate(SIGNS)}))
+    return _saved(Wav2Vec2ForCTC(_wav2vec2_config(vocab_size=len(SIGNS), pad_token_id=0)), folder)
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
     maker.__name__: maker
-    for maker in (bert, sentence, causal, t5, vit, resnet, clip, siglip, clap, ast, wav2vec2, videomae, xclip)
+    for maker in (
+        bert,
+        sentence,
+        causal,
+        t5,
+        vit,
+        resnet,
+        clip,
+        siglip,
+        clap,
+        ast,
+        wav2vec2,
+        videomae,
+        xclip,
+        blip,
+        vit_gpt,
+        whisper,
+        ctc,
+    )
 }
 ENCODERS = {
     "text": ("bert", "sentence", "causal", "t5", "clip", "siglip", "clap", "xclip"),
@@ -269,6 +360,9 @@ ENCODERS = {
     "video": ("videomae", "xclip"),
 }
 """Which of the models encode what."""
+DESCRIBERS = {"captions": ("blip", "vit_gpt"), "sounds": ("ast",), "emotion": ("ast",),
+              "transcripts": ("whisper", "ctc"), "phonemes": ("ctc",)}  # fmt: skip
+"""Which of them put media into words, by the setting that names them."""
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="tiny-models-")
 

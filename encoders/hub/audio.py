@@ -81,7 +81,7 @@ class HubAudio:
         self._files = files
         self._pooler_is_trained = weights.pooler_is_trained
         self._model = placed(without(weights.model, *TEXT_PARTS), files)
-        seconds = min(hub.window_seconds, _longest_seconds(self._extractor))
+        seconds = min(hub.window_seconds, longest_seconds(self._extractor))
         self._windows = SoundWindows(self._extractor.sampling_rate, seconds, hub.batch_cost or BATCH_SECONDS)
         self.version = version_of(
             files, weights, "audio", hub.pooling, hub.dimensions, hub.normalise, seconds
@@ -105,7 +105,7 @@ class HubAudio:
     def _vectors(self, windows: Sequence[Float32]) -> Float32:
         hub, files = self._files.hub, self._files
         made = self._extractor(list(windows), sampling_rate=self._windows.rate, return_tensors="pt")
-        found = self._read({key: _moved(value, files) for key, value in made.items()})
+        found = self._read({key: moved(value, files) for key, value in made.items()})
         return finished(found, hub.dimensions, hub.normalise)
 
     def _read(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -121,7 +121,7 @@ class HubAudio:
         )
 
 
-def _longest_seconds(extractor: Any) -> float:
+def longest_seconds(extractor: Any) -> float:
     """What the extractor takes in whole; of longer sounds it would take a part, CLAP's a random one."""
     if hasattr(extractor, "nb_max_samples"):
         return float(extractor.nb_max_samples / extractor.sampling_rate)
@@ -130,6 +130,7 @@ def _longest_seconds(extractor: Any) -> float:
     return float("inf")
 
 
-def _moved(value: Any, files: ModelFiles) -> torch.Tensor:
+def moved(value: Any, files: ModelFiles) -> torch.Tensor:
+    """An input of the model, on its device and in its precision."""
     tensor = torch.as_tensor(value)
     return tensor.to(files.device, files.dtype if tensor.is_floating_point() else None)

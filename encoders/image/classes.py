@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.base import Float32
+from encoders.describe.description import Described, Description, Kind
 from encoders.errors import ArtifactError
 
 CLASSES = 1000
@@ -44,8 +45,12 @@ def class_names() -> tuple[str, ...]:
     return names
 
 
-def labels(classes: ClassShares) -> tuple[str, ...]:
+def labels(classes: ClassShares) -> Described:
     """English names of the classes of one image (n = 1) that are likely enough, likeliest first."""
-    likely = classes.ids[0][classes.shares[0] >= LABEL_SHARE][:LABELS]
     names = class_names()
-    return tuple(names[number].partition(" (")[0] for number in likely)
+    likely = list(zip(classes.ids[0], classes.shares[0], strict=True))[:LABELS]
+    return tuple(
+        Description(Kind.SEEN, names[number].partition(" (")[0], round(float(share), 4))
+        for number, share in likely
+        if share >= LABEL_SHARE
+    )

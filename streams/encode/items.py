@@ -1,8 +1,10 @@
 """Items of the catalogue to encoded items."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from encoders.base import Float32, Modality
+from encoders.base import Encoded, Float32, Modality
+from encoders.describe.description import LABELS
 from state.items import EncodedItem
 from streams.encode.drafts import UNKNOWN_ITEM, add_encoded
 from streams.encode.item_view import ItemLookup
@@ -16,6 +18,9 @@ MAX_TITLE = 1_000
 MAX_TAGS = 64
 MAX_TAG_LENGTH = 200
 MAX_LABELS = 16
+MAX_DESCRIPTIONS = 4
+"""Captions and such of each kind that go on with an item."""
+MAX_DESCRIPTION = 2_000
 
 
 @dataclass(slots=True)
@@ -64,18 +69,22 @@ def encode_item(plan: ItemPlan, media: EncodedMedia, items: ItemLookup, version:
         tags=_bounded(item.tags),
         categories=_bounded(item.categories),
         labels=tuple(dict.fromkeys(labels))[:MAX_LABELS],
+        described=_described(media.encoded[wanted] for wanted in plan.wanted),
         published_at=plan.new.published_at,
         expires_at=plan.new.expires_at,
         available=item.available,
         attributes=item.attributes,
         encoders=version,
+        topic=record.topic_id,
     )
 
 
 def withdraw(withdrawal: Withdrawal) -> EncodedItem:
     """The mark that goes before the null value."""
     record = withdrawal.record
-    return EncodedItem(withdrawal.item_id, record.partition, record.offset, withdrawn=True)
+    return EncodedItem(
+        withdrawal.item_id, record.partition, record.offset, withdrawn=True, topic=record.topic_id
+    )
 
 
 def _refer(
@@ -88,6 +97,16 @@ def _refer(
             masked.setdefault(code, UNKNOWN_ITEM)
         elif code in item.vectors:
             own.setdefault(code, []).append(from_wire(item.vectors[code]))
+
+
+def _described(media: Iterable[Encoded]) -> dict[str, tuple[str, ...]]:
+    """Texts by kind, each once; labels have a field of their own."""
+    found: dict[str, dict[str, None]] = {}
+    for encoded in media:
+        for one in encoded.descriptions:
+            if one.kind not in LABELS:
+                found.setdefault(one.kind.value, {})[one.text[:MAX_DESCRIPTION]] = None
+    return {kind: tuple(texts)[:MAX_DESCRIPTIONS] for kind, texts in found.items()}
 
 
 def _bounded(words: list[str]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Media to words: labels, captions, transcripts, phonemes, emotion."""
