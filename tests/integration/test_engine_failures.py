@@ -13,8 +13,10 @@ from msgspec.structs import replace
 from streams.settings import Settings
 from streams.watchdog import EXIT_CODE
 from tests.engine_feed import EngineProcess, Feed, changelog, check, states, stores, wait_for_end
+from tests.output_watch import Watch, counting_sight
 
 HOSTS = ["group", "faust"]
+READER_SECONDS = 30.0
 
 
 def static(settings: Settings) -> Settings:
@@ -30,20 +32,24 @@ def beside(settings: Settings) -> Settings:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_kill_at_every_step(settings: Settings, host: str) -> None:
+    """And a reader who is there all along sees each user's versions grow, and none of them twice."""
     settings = static(settings)
     feed = Feed(settings)
-    for step in range(1, 7):
-        feed.send(40)
-        # However few batches the backlog makes, those that follow bring it to the step again.
-        with feed.sending(40):
-            EngineProcess(settings, host, f"{step}x3").wait_killed()
-    last = EngineProcess(settings, host)
-    try:
-        wait_for_end(settings, feed)
-        check(settings, feed)
-        last.stop()
-    finally:
-        last.kill()
+    with Watch(settings, [settings.topics.interests], counting_sight) as reader:
+        for step in range(1, 7):
+            feed.send(40)
+            # However few batches the backlog makes, those that follow bring it to the step again.
+            with feed.sending(40):
+                EngineProcess(settings, host, f"{step}x3").wait_killed()
+        last = EngineProcess(settings, host)
+        try:
+            wait_for_end(settings, feed)
+            check(settings, feed)
+            last.stop()
+        finally:
+            last.kill()
+        assert reader.wait_read(feed.events, READER_SECONDS)
+        assert reader.backwards == []
     assert states(stores(settings)) == feed.states
     assert stores(settings) == changelog(settings)
 

@@ -29,10 +29,10 @@ from tests.encoded_reference import (
 from tests.engine_feed import EngineProcess, Feed, changelog, states
 from tests.engine_worker import NAME
 from tests.integration.conftest import read_all
+from tests.output_watch import Sight, counting_sight
 from tests.soak.interactions import Interactions
 from tests.soak.outcomes import Outcome
 from tests.soak.product import ProductProcess
-from tests.soak.watch import Sight
 
 KeyT = TypeVar("KeyT", str, bytes)
 
@@ -153,8 +153,7 @@ class EngineStage(Stage):
         return [self.settings.topics.interests]
 
     def look(self, message: Message) -> Sight:
-        count = count_of(message.value() or b"")
-        return Sight(count, count, int((message.key() or b"").partition(b"-")[0]))
+        return counting_sight(message)
 
     def disk(self, settings: Settings) -> Path:
         return Path(settings.app.data, NAME)

@@ -8,9 +8,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from streams.settings import Settings
+from tests.output_watch import Watch
 from tests.soak.outcomes import Outcome, record
 from tests.soak.stages import Process, Stage
-from tests.soak.watch import Watch
 
 PROGRESS_SECONDS = 90.0
 SETTLE_SECONDS = 180.0

@@ -11,6 +11,7 @@ import msgspec
 
 from streams.kafka import OFFSET_BEGINNING, Message, TopicPartition, consumer
 from streams.settings import Settings
+from tests.counting import count_of
 
 
 class Sight(msgspec.Struct):
@@ -20,6 +21,12 @@ class Sight(msgspec.Struct):
     events: int = -1
     partition: int | None = None
     """Source partition."""
+
+
+def counting_sight(message: Message) -> Sight:
+    """Of an output of the counting processor, whose users' names begin with their partition."""
+    count = count_of(message.value() or b"")
+    return Sight(count, count, int((message.key() or b"").partition(b"-")[0]))
 
 
 class Watch:
@@ -50,6 +57,12 @@ class Watch:
         self._stop.set()
         self._thread.join(30)
         self._client.close()
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def counted(self) -> int:
         """Events that the outputs seen so far stand for."""
