@@ -28,11 +28,21 @@ CONSUMER_LAG = Gauge("penchant_consumer_lag", "Records not read yet.", ["topic",
 COMMIT_TIME = Gauge("penchant_last_commit_timestamp_seconds", "When the last commit ended.", ["stage"])
 ROWS = Counter("penchant_rows_total", "Rows by what the fold did with them.", ["outcome"])
 HOLES = Counter("penchant_source_holes_total", "Holes in the source that were mended by seeking back.")
+LOST_OFFSETS = Counter(
+    "penchant_lost_offsets_total", "Offsets cut by retention before they were read, passed over.", ["topic"]
+)
+RECREATED = Counter(
+    "penchant_topics_recreated_total", "Partitions of input topics found made anew.", ["topic"]
+)
 CLAMPED = Counter("penchant_timestamps_clamped_total", "Timestamps in the future, clamped.")
 READY = Gauge("penchant_ready", "1 while the worker is ready.", ["worker"])
 STATE_BYTES = Gauge("penchant_state_bytes", "Bytes of state on disk.", ["partition"])
 RECOVERY = Gauge("penchant_recovery_ratio", "Share of the changelog restored.", ["partition"])
 RESTORED = Counter("penchant_restored_records_total", "Changelog records restored.")
+STANDBY_LAG = Gauge(
+    "penchant_standby_lag", "Changelog records that a standby has not read yet.", ["partition"]
+)
+STANDBY_RECORDS = Counter("penchant_standby_records_total", "Changelog records that standbys took in.")
 CATALOGUE_ITEMS = Gauge("penchant_catalogue_items", "Items that can be recommended.")
 MODEL_INFO = Gauge("penchant_model_info", "The artifact that serves; always 1.", ["kind", "version"])
 

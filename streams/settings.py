@@ -103,6 +103,9 @@ class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     queued_packs: Count = 256
     """Packs that may wait in memory before fetching pauses."""
     block_cache_mb: Count = 32
+    standbys: Annotated[int, Meta(ge=0)] = 1
+    """Copies of each partition's state that other workers keep level, to take over at once."""
+    standby_mb_per_second: Count = 64
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

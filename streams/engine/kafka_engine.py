@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from state.rocks import RocksStore
 from streams.engine.engine import Engine, EngineOptions, Resources
-from streams.engine.kafka_journal import JournalNames, KafkaJournal
+from streams.engine.kafka_facts import JournalNames
+from streams.engine.kafka_journal import KafkaJournal
+from streams.engine.kafka_tail import KafkaTail
+from streams.engine.placement import Rules
 from streams.engine.processor import Processor
 from streams.engine.runner import Runner, RunnerOptions
+from streams.engine.standby import StandbyOptions, Standbys
 from streams.settings import Settings
 
 RowT = TypeVar("RowT")
@@ -32,19 +35,32 @@ def group_of(settings: Settings, name: str) -> str:
     return f"{settings.app.name}-{name}"
 
 
-def kafka_engine(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Engine[RowT]:
-    """An engine whose partitions are those of `spec.source`."""
-    names = JournalNames(group_of(settings, spec.name), spec.source, spec.changelog)
-    resources = Resources(
-        lambda number: RocksStore(spec.folder / str(number), settings.interests.block_cache_mb),
-        lambda number: KafkaJournal(settings.kafka, names, number),
+def kafka_standbys(settings: Settings, spec: EngineSpec) -> Standbys:
+    """The stores of an engine, and copies of what others own, where its host knows how to share them out."""
+    interests = settings.interests
+    options = StandbyOptions(
+        spec.name,
+        spec.folder,
+        Rules(interests.standbys),
+        bytes_per_second=interests.standby_mb_per_second * 1e6,
+        cache_mb=interests.block_cache_mb,
     )
+    return Standbys(options, lambda: KafkaTail(settings.kafka, _names(settings, spec)))
+
+
+def kafka_engine(
+    settings: Settings, spec: EngineSpec, processor: Processor[RowT], standbys: Standbys
+) -> Engine[RowT]:
+    """An engine whose partitions are those of `spec.source`, and whose stores are with `standbys`."""
+    names = _names(settings, spec)
+    resources = Resources(standbys.open, lambda number: KafkaJournal(settings.kafka, names, number))
     limit, letters = settings.interests.batch_rows, settings.topics.dead_letters
     return Engine(processor, resources, EngineOptions(spec.name, limit, spec.source, letters))
 
 
 def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Runner[RowT]:
     """A runner that a host can feed from `spec.source`."""
+    standbys = kafka_standbys(settings, spec)
     options = RunnerOptions(
         spec.name,
         queued_records=settings.interests.queued_packs,
@@ -53,4 +69,8 @@ def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT
         interval_seconds=spec.interval_seconds,
         beat=spec.beat,
     )
-    return Runner(kafka_engine(settings, spec, processor), options)
+    return Runner(kafka_engine(settings, spec, processor, standbys), options, standbys)
+
+
+def _names(settings: Settings, spec: EngineSpec) -> JournalNames:
+    return JournalNames(group_of(settings, spec.name), spec.source, spec.changelog)

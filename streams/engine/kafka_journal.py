@@ -1,22 +1,22 @@
 """The journal on Kafka: one transactional producer per partition, whose id fences the owner before."""
 
-import base64
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from streams import kafka
 from streams.engine.journal import Cancelled, Changes, Chunk, Facts, OpeningCancelled
+from streams.engine.kafka_facts import FactsReader, JournalNames, chunk_of, may_pass
 from streams.engine.processor import Output
-from streams.errors import CommitFailed, EngineError, OwnershipLost, TopicError
+from streams.errors import CommitFailed, EngineError, OwnershipLost
 from streams.settings import KafkaSettings
-from streams.topics import SilentCluster, partition_counts, topic_id, topic_values
+from streams.topics import SilentCluster
 
 _CHUNK_RECORDS = 1_000
 _READ_SECONDS = 0.2
-_ASK_SECONDS = 10.0
+_FILL_SECONDS = 0.005
+"""How long a batch may fill once its first record is there."""
 _SILENCE_SECONDS = 1_800.0
 """How long an opening bears a broker that does not answer, before it gives up."""
 
@@ -26,16 +26,9 @@ _FENCED = (
     kafka.KafkaError.INVALID_PRODUCER_EPOCH,
 )
 
+__all__ = ["JournalNames", "KafkaJournal"]
+
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class JournalNames:
-    """`owner` is the same for all workers of a deployment and engine: ids of transactions begin with it."""
-
-    owner: str
-    source: str
-    changelog: str
 
 
 class KafkaJournal:
@@ -61,9 +54,10 @@ class KafkaJournal:
             except kafka.KafkaException as error:
                 patience.bear(error)
         self._reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
+        facts = FactsReader(self._settings, self._names)
         while True:
             try:
-                return self._facts(self._reader)
+                return facts.read(self._reader, self._partition)
             except (kafka.KafkaException, SilentCluster) as error:
                 patience.bear(error)
 
@@ -76,7 +70,7 @@ class KafkaJournal:
             patience = _Patience(self._label, cancelled)
             position = start
             while position < end:
-                chunk = _chunk(reader.consume(_CHUNK_RECORDS, _READ_SECONDS), position)
+                chunk = chunk_of(_messages(reader), position)
                 if chunk.end == position:
                     patience.bear(None)
                     continue
@@ -159,32 +153,6 @@ class KafkaJournal:
             return OwnershipLost(f"{self._label}: another process owns the partition now")
         return CommitFailed(f"{self._label}: the transaction did not go through: {cause.str()}")
 
-    def _facts(self, reader: kafka.Consumer) -> Facts:
-        source, changelog = self._names.source, self._names.changelog
-        admin = kafka.admin_client(self._settings)
-        ids = [base64.urlsafe_b64decode(f"{topic_id(admin, name)}==") for name in (source, changelog)]
-        self._check_topics(partition_counts(admin, (source, changelog)))
-        config = topic_values(admin, changelog)
-        if config["cleanup.policy"] != "compact":
-            policy = config["cleanup.policy"]
-            raise TopicError(f"{changelog}: cleanup.policy={policy} would delete states; set it to compact")
-        start, _ = self._watermarks(reader, source)
-        first, end = self._watermarks(reader, changelog)
-        return Facts(ids[0], start, ids[1], end, int(config["delete.retention.ms"]), first)
-
-    def _check_topics(self, counts: Mapping[str, int]) -> None:
-        if counts[self._names.source] != counts[self._names.changelog]:
-            raise TopicError(
-                f"{self._names.changelog}: has {counts[self._names.changelog]} partitions, but "
-                f"{self._names.source} has {counts[self._names.source]}; states belong to partitions, so "
-                "both need the same number"
-            )
-
-    def _watermarks(self, reader: kafka.Consumer, topic: str) -> tuple[int, int]:
-        partition = kafka.TopicPartition(topic, self._partition)
-        first, end = reader.get_watermark_offsets(partition, timeout=_ASK_SECONDS)
-        return first, end
-
 
 _RESTORE: kafka.Config = {
     "enable.partition.eof": True,
@@ -213,7 +181,7 @@ class _Patience:
         if isinstance(error, kafka.KafkaException):
             if error.args[0].code() in _FENCED:
                 raise OwnershipLost(f"{self._label}: another process has opened the partition meanwhile")
-            if not _may_pass(error.args[0]):
+            if not may_pass(error.args[0]):
                 raise EngineError(f"{self._label}: cannot be opened: {error.args[0].str()}") from error
         now = time.monotonic()
         if now - self._since > _SILENCE_SECONDS:
@@ -225,36 +193,7 @@ class _Patience:
             time.sleep(0.05)
 
 
-_TRANSIENT = (
-    kafka.KafkaError._TIMED_OUT,
-    kafka.KafkaError._TRANSPORT,
-    kafka.KafkaError._ALL_BROKERS_DOWN,
-    kafka.KafkaError._RESOLVE,
-    kafka.KafkaError.REQUEST_TIMED_OUT,
-    kafka.KafkaError.LEADER_NOT_AVAILABLE,
-    kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
-    kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
-    kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    kafka.KafkaError.NOT_COORDINATOR,
-    kafka.KafkaError.CONCURRENT_TRANSACTIONS,
-)
-
-
-def _may_pass(error: kafka.KafkaError) -> bool:
-    return bool(error.retriable()) or error.code() in _TRANSIENT
-
-
-def _chunk(messages: list[kafka.Message], position: int) -> Chunk:
-    """The end of the partition is an event of its own: it counts the markers that follow the last record."""
-    changes: dict[bytes, bytes | None] = {}
-    records, end = 0, position
-    for message in messages:
-        error = message.error()
-        if error is None:
-            changes[message.key() or b""] = message.value()
-            records, end = records + 1, (message.offset() or 0) + 1
-        elif error.code() == kafka.KafkaError._PARTITION_EOF:
-            end = max(end, message.offset() or 0)
-        elif not _may_pass(error):
-            raise EngineError(f"the changelog cannot be read: {error.str()}")
-    return Chunk(changes, records, end)
+def _messages(reader: kafka.Consumer) -> list[kafka.Message]:
+    """What is there, without waiting for the batch to be full: after the last record nothing comes."""
+    first = reader.poll(_READ_SECONDS)
+    return [] if first is None else [first, *reader.consume(_CHUNK_RECORDS - 1, _FILL_SECONDS)]

@@ -28,10 +28,16 @@ class Replica:
         self._store = store
         self._label = label
         self._topic = b""
-        self._since_ms = 0
+        self.since_ms = 0
+        """Since when the store knows all deletions up to `offset`."""
         self._bulk = False
         self.offset = 0
         """Offset in the changelog that comes next."""
+
+    def reached(self, facts: Facts) -> int:
+        """Offset that the store says it has reached in this changelog."""
+        bookmark = self._bookmark()
+        return bookmark.offset if bookmark is not None and bookmark.topic == facts.changelog_topic else 0
 
     def begin(self, facts: Facts) -> int:
         """Changelog offset from which the store lacks records; a store that cannot be trusted is cleared.
@@ -46,7 +52,7 @@ class Replica:
                 _log.warning("%s: the local store %s: rebuilding it from the changelog", self._label, reason)
                 bookmark = None
         self.offset = 0 if bookmark is None else bookmark.offset
-        self._since_ms = now if bookmark is None else bookmark.written_ms
+        self.since_ms = now if bookmark is None else bookmark.written_ms
         # Before the store is cleared: it may be the last that has those states.
         _check_whole(self.offset, facts, self._label)
         if bookmark is None:
@@ -63,9 +69,13 @@ class Replica:
         else:
             self._store.write(changes)
 
+    def level(self) -> None:
+        """The store is level with the changelog now: to be written with the next chunk."""
+        self.since_ms = now_ms()
+
     def settle(self) -> None:
-        """The store is level with the changelog now."""
-        self._since_ms = now_ms()
+        """The store is level with the changelog now: written at once."""
+        self.level()
         self._store.settle()
         self._bulk = False
         if self.offset:
@@ -76,7 +86,7 @@ class Replica:
         return None if value is None else Bookmark.decode(value)
 
     def _mark(self) -> bytes:
-        return Bookmark(self.offset, self._since_ms, self._topic).encode()
+        return Bookmark(self.offset, self.since_ms, self._topic).encode()
 
 
 def _distrust(bookmark: Bookmark, facts: Facts, now: int) -> str | None:

@@ -15,6 +15,7 @@ from streams.engine.engine import Engine, Loss
 from streams.engine.guard import Delivery
 from streams.engine.journal import OpeningCancelled
 from streams.engine.partition import Partition
+from streams.engine.standby import NoStandbys
 from streams.errors import EngineError, OwnershipLost
 from streams.metrics import HOLES, QUEUE_DEPTH
 
@@ -77,7 +78,11 @@ class Runner(Generic[RowT]):
     before a seek or an assignment can pass for what follows it, however long it lay in a host's queues.
     """
 
-    def __init__(self, engine: Engine[RowT], options: RunnerOptions) -> None:
+    def __init__(
+        self, engine: Engine[RowT], options: RunnerOptions, standbys: NoStandbys | None = None
+    ) -> None:
+        self.standbys = NoStandbys() if standbys is None else standbys
+        """For hosts that can tell workers what to copy. Started and stopped with the runner."""
         self.failure: EngineError | None = None
         """Why the thread ended, where it was not asked to: the host must end, too."""
         self._engine = engine
@@ -101,6 +106,7 @@ class Runner(Generic[RowT]):
         self._thread = threading.Thread(target=self._run, name=f"{options.name}-engine", daemon=True)
 
     def start(self) -> None:
+        self.standbys.start()
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
@@ -108,6 +114,7 @@ class Runner(Generic[RowT]):
         self._stopping = True
         self._wake.set()
         self._thread.join(seconds)
+        self.standbys.stop()
         if self._thread.is_alive():
             raise EngineError(f"{self._options.name}: the engine did not end within {seconds:.0f} s")
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 import aiokafka
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.engine.guard import Delivery
 from streams.engine.runner import NO_FLOW, Seek
+from streams.interests.faust_assignor import Member, WarmAssignor
 
 FETCH_WAIT_MS = 50
 """How long the broker may hold a fetch that has nothing to give; records that come end it at once.
@@ -33,7 +33,7 @@ _BATCH_RECORDS = 256
 _log = logging.getLogger(__name__)
 
 
-class Sink(Protocol):
+class Sink(Member, Protocol):
     """What the consumer asks of the host."""
 
     topic: str
@@ -57,12 +57,10 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
     logger = logging.getLogger("faust.consumer")
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        class Assignor(StickyPartitionAssignor):  # type: ignore[misc]
-            """The sticky assignor keeps what it knows in its class: one class for each consumer."""
-
+        sink = cast(EngineConsumer, self.consumer).sink
         return aiokafka.AIOKafkaConsumer(
-            **cast(EngineConsumer, self.consumer).sink.consumer_options,
-            partition_assignment_strategy=[Assignor],
+            **sink.consumer_options,
+            partition_assignment_strategy=[WarmAssignor(sink)],
             isolation_level="read_committed",
             auto_offset_reset="none",
             enable_auto_commit=False,
@@ -70,6 +68,13 @@ class EngineConsumerThread(driver.AIOKafkaConsumerThread):
             max_partition_fetch_bytes=4 * 1024 * 1024,
             max_poll_records=_BATCH_RECORDS,
         )
+
+    async def rejoin(self) -> None:
+        """Ask the group for a new assignment. aiokafka has no call of its own for it."""
+        await self.call_thread(self._request_rejoin)
+
+    async def _request_rejoin(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """A hint for lag monitors, from which nobody starts: that it fails harms nothing."""

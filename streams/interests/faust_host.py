@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import faust
 from faust.app.base import BootStrategy
@@ -18,6 +18,7 @@ from yarl import URL
 
 from streams import kafka
 from streams.engine.guard import Delivery
+from streams.engine.placement import Claim, Told
 from streams.engine.runner import Runner, Seek
 from streams.errors import EngineError
 from streams.interests.faust_consumer import EngineTransport
@@ -33,6 +34,8 @@ _SETTLE_SECONDS = 40.0
 """Longer than any commit may take."""
 _START_SECONDS = 60.0
 _ASK_SECONDS = 5.0
+_REJOIN_SECONDS = 10.0
+"""Between two requests for a new assignment: each holds the whole group up for a moment."""
 _SILENCE_SECONDS = 1_800.0
 """How long a broker that does not answer is waited for, before the process gives up."""
 
@@ -56,6 +59,11 @@ class FaustHost(Generic[RowT]):
         self._group = group
         self.topic = topic
         self._runner = runner
+        self._standbys = runner.standbys
+        self.rules = self._standbys.rules
+        self._told = Told()
+        self._owned: tuple[int, ...] = ()
+        self._next_rejoin = 0.0
         self._hinted: dict[TP, int] = {}
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -99,6 +107,14 @@ class FaustHost(Generic[RowT]):
             # The marker of the last transaction is never delivered.
             CONSUMER_LAG.labels(self.topic, str(partition)).set(max(0, end - place - 1))
 
+    # What the assignor asks and tells, in the consumer's thread.
+
+    def claim(self) -> Claim:
+        return Claim(self._told.epoch, self._owned, self._standbys.held())
+
+    def tell(self, owned: tuple[int, ...], told: Told) -> None:
+        self._owned, self._told = owned, told
+
     # What the app tells.
 
     async def suspend(self) -> None:
@@ -111,15 +127,18 @@ class FaustHost(Generic[RowT]):
         await _settled(self._runner.release(gone))
         for number in gone:
             self._hinted.pop(TP(self.topic, number), None)
+        # Their stores are closed now, so that the standbys can go on with them.
+        self._standbys.follow(set(self._told.standbys) - numbers, self._told.awaited)
         # Opening goes on in the background: the group waits for this callback, and heartbeats with it.
         await _settled(self._runner.take(numbers))
 
     async def _work(self, stopped: Callable[[], bool]) -> None:
-        app = EngineApp(self, self._settings, self._group, self.topic)
+        app = EngineApp(self, self._settings, self._group)
         try:
             await asyncio.wait_for(app.start(), _START_SECONDS)
             while not (stopped() or app.crashed or self._runner.failure):
                 await asyncio.sleep(_LOOK_SECONDS)
+                await self._take_over(app)
             await asyncio.wait_for(app.stop(), _SETTLE_SECONDS)
         except Exception as error:
             reason = app.crash_reason or error
@@ -146,6 +165,12 @@ class FaustHost(Generic[RowT]):
                 return True
         return False
 
+    async def _take_over(self, app: "EngineApp") -> None:
+        """What this worker waits for is level: a new assignment gives it its part."""
+        if not app.rebalancing and self._standbys.due() and time.monotonic() > self._next_rejoin:
+            self._next_rejoin = time.monotonic() + _REJOIN_SECONDS
+            await app.rejoin()
+
 
 class _Boot(BootStrategy):
     enable_kafka_producer = False
@@ -169,7 +194,7 @@ class EngineApp(faust.App):
     BootStrategy = _Boot
     logger = logging.getLogger("faust.app")
 
-    def __init__(self, sink: FaustHost[Any], settings: KafkaSettings, group: str, source: str) -> None:
+    def __init__(self, sink: FaustHost[Any], settings: KafkaSettings, group: str) -> None:
         self.sink = sink
         session = settings.session_timeout_ms / 1000
         super().__init__(
@@ -186,7 +211,11 @@ class EngineApp(faust.App):
             topic_allow_declare=False,
             web_enabled=False,
         )
-        self.topics.add(self.topic(source, key_type=bytes, value_type=bytes, acks=False))
+        self.topics.add(self.topic(sink.topic, key_type=bytes, value_type=bytes, acks=False))
+
+    async def rejoin(self) -> None:
+        if self._consumer is not None:
+            await cast(Any, self._consumer)._thread.rejoin()
 
     def _new_transport(self) -> EngineTransport:
         return EngineTransport(self.conf.broker_consumer, self)

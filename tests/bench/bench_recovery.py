@@ -30,7 +30,7 @@ from state.slots import item_hash
 from state.store import Store
 from streams import kafka
 from streams.broker import LocalCluster
-from streams.engine.kafka_engine import EngineSpec, kafka_engine
+from streams.engine.kafka_engine import EngineSpec, kafka_engine, kafka_standbys
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
 from streams.interests.signals import SignalsProcessor
 from streams.progress import progress
@@ -108,7 +108,7 @@ def recover(settings: Settings, users: int) -> Run:
     topics, folder = settings.topics, Path(settings.app.data)
     shutil.rmtree(folder, ignore_errors=True)
     spec = EngineSpec("bench", topics.interactions_encoded, user_state_changelog(settings), folder)
-    engine = kafka_engine(settings, spec, SignalsProcessor(settings))
+    engine = kafka_engine(settings, spec, SignalsProcessor(settings), kafka_standbys(settings, spec))
     began, used = time.monotonic(), time.process_time()
     with ThreadPoolExecutor(topics.partitions) as pool:
         for partition in pool.map(engine.open, range(topics.partitions)):

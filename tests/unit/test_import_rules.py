@@ -14,7 +14,11 @@ FORBIDDEN = {"encoders": {"streams", "state"}, "state": {"streams", "encoders"}}
 CONFINED = {
     "confluent_kafka": {"streams/kafka.py", "streams/broker/readiness.py"},
     "faust": {"streams/interests/faust_host.py", "streams/interests/faust_consumer.py"},
-    "aiokafka": {"streams/interests/faust_host.py", "streams/interests/faust_consumer.py"},
+    "aiokafka": {
+        "streams/interests/faust_host.py",
+        "streams/interests/faust_consumer.py",
+        "streams/interests/faust_assignor.py",
+    },
     "rocksdict": {"state/rocks.py", "encoders/vector_cache.py"},
     "prometheus_client": {"streams/metrics.py"},
 }

@@ -1,0 +1,95 @@
+"""What the broker says of a partition's source and changelog, and how its records become chunks."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from streams import kafka
+from streams.engine.journal import Chunk, Facts
+from streams.errors import EngineError, TopicError
+from streams.settings import KafkaSettings
+from streams.topics import partition_counts, topic_id, topic_values
+
+_ASK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class JournalNames:
+    """`owner` is the same for all workers of a deployment and engine: ids of transactions begin with it."""
+
+    owner: str
+    source: str
+    changelog: str
+
+
+class FactsReader:
+    """Raises TopicError where the topics are not as they must be, SilentCluster and KafkaException."""
+
+    def __init__(self, settings: KafkaSettings, names: JournalNames) -> None:
+        self._names = names
+        self._admin = kafka.admin_client(settings)
+
+    def read(self, reader: kafka.Consumer, partition: int) -> Facts:
+        source, changelog = self._names.source, self._names.changelog
+        ids = [base64.urlsafe_b64decode(f"{topic_id(self._admin, name)}==") for name in (source, changelog)]
+        self._check_topics(partition_counts(self._admin, (source, changelog)))
+        config = topic_values(self._admin, changelog)
+        if config["cleanup.policy"] != "compact":
+            policy = config["cleanup.policy"]
+            raise TopicError(f"{changelog}: cleanup.policy={policy} would delete states; set it to compact")
+        start, _ = _watermarks(reader, source, partition)
+        first, end = _watermarks(reader, changelog, partition)
+        return Facts(ids[0], start, ids[1], end, int(config["delete.retention.ms"]), first)
+
+    def _check_topics(self, counts: Mapping[str, int]) -> None:
+        if counts[self._names.source] != counts[self._names.changelog]:
+            raise TopicError(
+                f"{self._names.changelog}: has {counts[self._names.changelog]} partitions, but "
+                f"{self._names.source} has {counts[self._names.source]}; states belong to partitions, so "
+                "both need the same number"
+            )
+
+
+def chunk_of(messages: Iterable[kafka.Message], position: int) -> Chunk:
+    """Records of one partition of which `position` comes next, with errors that pass among them.
+
+    The end of the partition is an event of its own: it counts the markers that follow the last record.
+    Raises EngineError where the changelog cannot be read.
+    """
+    changes: dict[bytes, bytes | None] = {}
+    records, end = 0, position
+    for message in messages:
+        error = message.error()
+        if error is None:
+            changes[message.key() or b""] = message.value()
+            records, end = records + 1, (message.offset() or 0) + 1
+        elif error.code() == kafka.KafkaError._PARTITION_EOF:
+            end = max(end, message.offset() or 0)
+        elif not may_pass(error):
+            raise EngineError(f"the changelog cannot be read: {error.str()}")
+    return Chunk(changes, records, end)
+
+
+_TRANSIENT = (
+    kafka.KafkaError._TIMED_OUT,
+    kafka.KafkaError._TRANSPORT,
+    kafka.KafkaError._ALL_BROKERS_DOWN,
+    kafka.KafkaError._RESOLVE,
+    kafka.KafkaError.REQUEST_TIMED_OUT,
+    kafka.KafkaError.LEADER_NOT_AVAILABLE,
+    kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
+    kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    kafka.KafkaError.NOT_COORDINATOR,
+    kafka.KafkaError.CONCURRENT_TRANSACTIONS,
+)
+
+
+def may_pass(error: kafka.KafkaError) -> bool:
+    """Whether asking again may help."""
+    return bool(error.retriable()) or error.code() in _TRANSIENT
+
+
+def _watermarks(reader: kafka.Consumer, topic: str, number: int) -> tuple[int, int]:
+    first, end = reader.get_watermark_offsets(kafka.TopicPartition(topic, number), timeout=_ASK_SECONDS)
+    return first, end

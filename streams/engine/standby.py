@@ -1,0 +1,349 @@
+"""The stores of one worker, and its standbys: copies of partitions that others own, kept level.
+
+A standby reads, and does nothing else: it does not serve, fence or produce. When its partition is assigned to
+this worker, its open store is handed to the engine, which goes on from the store's own bookmark.
+"""
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from state.errors import StateError, StoreError
+from state.rocks import RocksStore
+from state.store import Store
+from streams.engine.journal import Chunk, Facts
+from streams.engine.place import BOOKMARK_KEY, Bookmark
+from streams.engine.placement import Rules
+from streams.engine.replica import Replica, now_ms
+from streams.errors import EngineError, PenchantError
+from streams.metrics import STANDBY_LAG, STANDBY_RECORDS
+
+_AGAIN_SECONDS = 5.0
+_POLL_SECONDS = 0.1
+_SETTLE_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+_TRUSTED_MS = 86_400_000
+"""A store that was not written for so long is not worth telling of; whoever opens it decides."""
+
+_log = logging.getLogger(__name__)
+
+
+class Tail(Protocol):
+    """The changelog as standbys read it, committed records only."""
+
+    def facts(self, number: int) -> Facts:
+        """What the broker says of the partition now."""
+        ...
+
+    def assign(self, offsets: Mapping[int, int]) -> None:
+        """Read these partitions; those that were not read before from their offsets."""
+        ...
+
+    def read(self, positions: Mapping[int, int], seconds: float) -> "Reading":
+        """What comes within so long, perhaps nothing. `positions` are the offsets that come next."""
+        ...
+
+    def end(self, number: int) -> int:
+        """Offset behind the last record that was heard of."""
+        ...
+
+    def ask_end(self, number: int) -> int | None:
+        """Offset behind the last committed record now; None where the broker does not say."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Reading:
+    """Chunks by partition; which partitions were read to their end; which cannot be read, and why."""
+
+    chunks: dict[int, Chunk]
+    level: set[int]
+    failed: dict[int, str]
+    size: int = 0
+    """Bytes of the records."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandbyOptions:
+    """Stores lie in `folder`. Copies take so many bytes a second at most, so that what is served has room."""
+
+    name: str
+    folder: Path
+    rules: Rules = field(default_factory=Rules)
+    bytes_per_second: float = 64e6
+    cache_mb: int = 32
+
+
+@dataclass(slots=True, eq=False)
+class _Copy:
+    store: Store
+    replica: Replica
+    facts: Facts
+    level: bool = False
+    settled: float = 0.0
+
+
+class NoStandbys:
+    """What an engine has whose stores are made elsewhere, in memory for example."""
+
+    rules = Rules(0)
+
+    def start(self) -> None:
+        """Nothing to begin with."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+    def follow(self, numbers: Iterable[int], awaited: Iterable[int]) -> None:
+        """Nothing is copied."""
+
+    def held(self) -> dict[int, int]:
+        return {}
+
+    def due(self) -> bool:
+        return False
+
+
+class Standbys(NoStandbys):
+    """Gives stores to the engine, and keeps copies in a thread of its own. May be called from any thread."""
+
+    def __init__(self, options: StandbyOptions, tail: Callable[[], Tail]) -> None:
+        self.rules = options.rules
+        self._options = options
+        self._make_tail = tail
+        self._wanted: set[int] = set()
+        self._awaited: set[int] = set()
+        self._copies: dict[int, _Copy] = {}
+        self._lent: dict[int, Store] = {}
+        self._known: dict[int, int] = {}
+        """Changelog offset that each store had reached when it was last looked at."""
+        self._again: dict[int, float] = defaultdict(float)
+        self._lock = threading.Lock()
+        """Held while a copy is written, taken in or handed over."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"{options.name}-standby", daemon=True)
+
+    def start(self) -> None:
+        self._look_around()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_SECONDS)
+
+    def open(self, number: int) -> Store:
+        """The store of a partition to be served, the copy's where there is one. The caller closes it."""
+        with self._lock:
+            self._wanted.discard(number)
+            self._awaited.discard(number)
+            copy = self._copies.pop(number, None)
+        if copy is not None:
+            _log.info("%s: the standby at offset %d takes over", self._label(number), copy.replica.offset)
+            _forget(self._label(number))
+        store = copy.store if copy is not None else self._store(number)
+        self._lent[number] = store
+        return store
+
+    def follow(self, numbers: Iterable[int], awaited: Iterable[int]) -> None:
+        """Keep copies of these alone. `awaited` are those to be owned here as soon as they are level."""
+        with self._lock:
+            self._wanted, self._awaited = set(numbers), set(awaited)
+
+    def held(self) -> dict[int, int]:
+        """Changelog offset that each store of this worker has reached."""
+        for number, store in list(self._lent.items()):
+            with suppress(StateError, EngineError):
+                self._note(number, store)
+        with self._lock:
+            self._known.update({number: copy.replica.offset for number, copy in self._copies.items()})
+        return dict(self._known)
+
+    def level(self, number: int) -> bool:
+        """Whether the copy has been level with its changelog, and still nearly is."""
+        copy = self._copies.get(number)
+        return copy is not None and copy.level
+
+    def due(self) -> bool:
+        """Whether all that is awaited is level: a new assignment would give it to this worker."""
+        awaited = set(self._awaited)
+        return bool(awaited) and all(self.level(number) for number in awaited)
+
+    def _look_around(self) -> None:
+        """What the disk has of former times."""
+        folders = self._options.folder.glob("[0-9]*") if self._options.folder.exists() else []
+        for folder in folders:
+            try:
+                store = RocksStore(folder, 1, lock_seconds=0.0)
+            except StoreError as error:
+                _log.warning("%s", error)
+                continue
+            try:
+                self._note(int(folder.name), store)
+            except (StateError, EngineError) as error:
+                _log.warning("%s: %s", folder, error)
+            finally:
+                store.close()
+
+    def _note(self, number: int, store: Store) -> None:
+        value = store.get(BOOKMARK_KEY)
+        if value is None:
+            self._known.pop(number, None)
+            return
+        bookmark = Bookmark.decode(value)
+        if number in self._lent or now_ms() - bookmark.written_ms < _TRUSTED_MS:
+            self._known[number] = bookmark.offset
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if not self._wanted:
+                self._stopped.wait(_POLL_SECONDS)
+                continue
+            try:
+                self._follow()
+            except Exception:
+                _log.exception("%s: the standbys begin anew", self._options.name)
+                self._stopped.wait(_AGAIN_SECONDS)
+            finally:
+                self._drop(list(self._copies))
+
+    def _follow(self) -> None:
+        tail = self._make_tail()
+        try:
+            while not self._stopped.is_set() and (self._wanted or self._copies):
+                began = time.monotonic()
+                self._drop([number for number in list(self._copies) if number not in self._wanted])
+                self._take_in(tail)
+                size = self._read(tail) if self._copies else 0
+                self._keep_young(tail)
+                pause = size / self._options.bytes_per_second - (time.monotonic() - began)
+                if not self._copies:
+                    pause = _POLL_SECONDS
+                self._stopped.wait(max(0.0, pause))
+        finally:
+            tail.close()
+
+    def _keep_young(self, tail: Tail) -> None:
+        """A partition that is level, and gets nothing, says so only once: it has to be asked."""
+        for number, copy in list(self._copies.items()):
+            if copy.level and time.monotonic() - copy.settled > _SETTLE_SECONDS:
+                end = tail.ask_end(number)
+                with self._lock:
+                    copy.settled = time.monotonic()
+                    if self._copies.get(number) is copy and copy.replica.offset == end:
+                        copy.replica.settle()
+
+    def _take_in(self, tail: Tail) -> None:
+        """Begin with what is wanted, and read on with all."""
+        for number in sorted(self._wanted - self._copies.keys()):
+            if self._again[number] <= time.monotonic():
+                self._begin(tail, number)
+        tail.assign(self._positions())
+
+    def _begin(self, tail: Tail, number: int) -> None:
+        store = None
+        try:
+            store = self._store(number, lock_seconds=0.0)
+            copy = _copy(store, self._label(number), tail.facts(number))
+        except (StateError, PenchantError) as error:
+            # The engine may have the store still, or again.
+            _log.info("%s: no standby yet: %s", self._label(number), error)
+            self._again[number] = time.monotonic() + _AGAIN_SECONDS
+            if store is not None:
+                store.close()
+            return
+        with self._lock:
+            kept = number in self._wanted
+            if kept:
+                self._lent.pop(number, None)
+                self._copies[number] = copy
+        if kept:
+            _log.info("%s: a standby from offset %d", self._label(number), copy.replica.offset)
+        else:
+            store.close()
+
+    def _read(self, tail: Tail) -> int:
+        reading = tail.read(self._positions(), _POLL_SECONDS)
+        for number in reading.chunks.keys() | reading.level:
+            with self._lock:
+                copy = self._copies.get(number)
+                if copy is not None:
+                    self._bring_on(number, copy, reading)
+        for number, reason in reading.failed.items():
+            _log.warning("%s: the standby cannot go on: %s", self._label(number), reason)
+            self._again[number] = time.monotonic() + _AGAIN_SECONDS
+            self._drop([number])
+        with self._lock:
+            for number, copy in self._copies.items():
+                self._measure(copy, self._label(number), tail.end(number))
+        return reading.size
+
+    def _measure(self, copy: _Copy, label: str, end: int) -> None:
+        lag = max(0, end - copy.replica.offset)
+        STANDBY_LAG.labels(label).set(lag)
+        copy.level = copy.level and lag <= self._options.rules.tolerance
+
+    def _positions(self) -> dict[int, int]:
+        with self._lock:
+            return {number: copy.replica.offset for number, copy in self._copies.items()}
+
+    def _bring_on(self, number: int, copy: _Copy, reading: Reading) -> None:
+        if now_ms() - copy.replica.since_ms > copy.facts.delete_retention_ms:
+            reading.failed[number] = "deletions may have been missed meanwhile"
+            return
+        chunk = reading.chunks.get(number)
+        try:
+            if chunk is not None:
+                copy.replica.take(chunk)
+                STANDBY_RECORDS.inc(chunk.records)
+            if number in reading.level:
+                _level(copy)
+        except StateError as error:
+            reading.failed[number] = str(error)
+
+    def _drop(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            with self._lock:
+                copy = self._copies.pop(number, None)
+                if copy is not None:
+                    self._known[number] = copy.replica.offset
+                    copy.store.close()
+                    _forget(self._label(number))
+
+    def _store(self, number: int, lock_seconds: float = 10.0) -> Store:
+        return RocksStore(self._options.folder / str(number), self._options.cache_mb, lock_seconds)
+
+    def _label(self, number: int) -> str:
+        return f"{self._options.name}-{number}"
+
+
+def _copy(store: Store, label: str, facts: Facts) -> _Copy:
+    replica = Replica(store, label)
+    reached = replica.reached(facts)
+    if reached > facts.changelog_end:
+        # A broker that has only just become the leader may say so: only an owner knows that it is true.
+        raise EngineError(f"its store is at {reached}, and the changelog ends at {facts.changelog_end}")
+    replica.begin(facts)
+    return _Copy(store, replica, facts)
+
+
+def _level(copy: _Copy) -> None:
+    if not copy.level:
+        copy.settled = time.monotonic()
+        copy.replica.settle()
+    else:
+        copy.replica.level()
+    copy.level = True
+
+
+def _forget(label: str) -> None:
+    with suppress(KeyError):
+        STANDBY_LAG.remove(label)
