@@ -68,7 +68,7 @@ class HealthServer:
                 "choose another port, 0 for any free one, -1 for none"
             ) from error
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
-        _log.info("serving /metrics, /healthz and /readyz on %s", self.address)
+        _log.debug("serving /metrics, /healthz and /readyz on %s", self.address)
 
     def stop(self) -> None:
         if self._server is not None:

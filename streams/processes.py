@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, runtime_checkable
 
+from streams.contact import BrokerContact
 from streams.errors import PenchantError, SettingsError
 from streams.exits import EXIT_DRAINED, EXIT_FAILED, EXIT_MISUSED, EXIT_NOT_DRAINED
 from streams.health import HealthServer
@@ -35,6 +37,13 @@ class Worker(Protocol):
         ...
 
     def ready(self) -> bool: ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A worker that can say what it waits for while it is not ready."""
+
+    def waits_for(self) -> str: ...
 
 
 Factories = Mapping[str, Callable[[Settings], Worker]]
@@ -75,6 +84,7 @@ class _Group:
     def __init__(self, factories: Factories, settings: Settings) -> None:
         self.news: SimpleQueue[int | str] = SimpleQueue()
         self._drain_seconds = settings.app.drain_seconds
+        self._contact = BrokerContact(settings.kafka)
         self._stop = threading.Event()
         self._members = {name: _Member(name, make, settings) for name, make in factories.items()}
 
@@ -84,15 +94,27 @@ class _Group:
     def unready(self) -> list[str]:
         if self._stop.is_set():
             return ["draining"]
-        return [f"{name}: not ready" for name, each in self._members.items() if not each.ready()]
+        silence = self._contact.problem()
+        unready = [each.unready() for each in self._members.values() if not each.ready()]
+        return unready if silence is None else [silence, *unready]
 
     def start(self) -> None:
+        self._contact.start()
         for member in self._members.values():
-            READY.labels(member.name).set_function(member.ready)
+            READY.labels(member.name).set_function(partial(self._serves, member))
             member.start(self._stop, self.news)
 
     def finish(self) -> int:
         """Wait for the first news, then drain."""
+        try:
+            return self._finish()
+        finally:
+            self._contact.stop()
+
+    def _serves(self, member: "_Member") -> bool:
+        return member.ready() and self._contact.problem() is None
+
+    def _finish(self) -> int:
         self._note(self._first_news())
         self._stop.set()
         deadline = time.monotonic() + self._drain_seconds
@@ -160,6 +182,12 @@ class _Member:
 
     def ready(self) -> bool:
         return self._worker is not None and self.thread.is_alive() and self._worker.ready()
+
+    def unready(self) -> str:
+        if not self.thread.is_alive():
+            return f"{self.name}: not running"
+        reason = self._worker.waits_for() if isinstance(self._worker, Telling) else ""
+        return f"{self.name}: not ready{reason and ': '}{reason}"
 
     def _run(self) -> None:
         try:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from streams.broker import LocalCluster
 from streams.broker.ports import free_ports
 from streams.broker.running import wait_until
+from streams.contact import _Question
 from streams.errors import TopicError
 from streams.kafka import AdminClient, NewTopic, admin_client
 from streams.settings import KafkaSettings, Settings
@@ -92,6 +93,11 @@ def test_a_recreated_topic_has_another_id(settings: Settings) -> None:
     assert wait_until(lambda: not partition_counts(admin, [name]), WAIT_SECONDS)
     make(admin, name, 1)
     assert topic_id(admin, name) != first
+
+
+def test_a_broker_that_is_there_answers(settings: Settings) -> None:
+    ask = _Question(settings.kafka)
+    ask()
 
 
 def test_the_id_of_a_missing_topic_is_an_error(settings: Settings) -> None:

@@ -12,10 +12,11 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from streams import contact
 from streams.errors import EngineError, SettingsError
 from streams.exits import EXIT_DRAINED, EXIT_FAILED, EXIT_MISUSED, EXIT_NOT_DRAINED
 from streams.processes import Worker, run_workers
-from streams.settings import AppSettings, MetricsSettings, Settings
+from streams.settings import AppSettings, KafkaSettings, MetricsSettings, Settings
 
 SECONDS = 20
 
@@ -165,6 +166,42 @@ def test_ready_when_all_workers_are() -> None:
     code = run_workers({"slow": Slow, "quick": Quick}, settings(port=0), addresses.append)
     assert seen == [(503, "slow: not ready\n"), (200, "ok\n")]
     assert code == EXIT_FAILED
+
+
+def test_not_ready_while_no_broker_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contact, "SILENCE_SECONDS", 0.0)
+    addresses: list[str] = []
+    seen: list[httpx.Response] = []
+
+    class Looking(Patient):
+        def run(self, stop: threading.Event) -> None:
+            seen.extend(httpx.get(f"{addresses[0]}/{path}") for path in ("readyz", "healthz", "metrics"))
+
+    away = replace(settings(port=0), kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    run_workers({"w": Looking}, away, addresses.append)
+    ready, healthy, metrics = seen
+    assert ready.status_code == 503
+    assert ready.text.startswith("no broker at 127.0.0.1:1 has answered for ")
+    assert healthy.status_code == 200
+    assert 'penchant_ready{worker="w"} 0.0' in metrics.text
+
+
+def test_a_worker_that_is_not_ready_says_what_it_waits_for() -> None:
+    addresses: list[str] = []
+    seen: list[str] = []
+
+    class Waiting(Patient):
+        def ready(self) -> bool:
+            return False
+
+        def waits_for(self) -> str:
+            return "the tide"
+
+        def run(self, stop: threading.Event) -> None:
+            seen.append(httpx.get(f"{addresses[0]}/readyz").text)
+
+    run_workers({"w": Waiting}, settings(port=0), addresses.append)
+    assert seen == ["w: not ready: the tide\n"]
 
 
 SCRIPT = """
