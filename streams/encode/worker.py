@@ -41,6 +41,10 @@ class EncodeWorker:
         self._tail = ItemTail(settings, self._view)
         self._watchdog = Watchdog(STAGE, settings.app.watchdog_seconds)
         self._running = False
+        self._stage = "loading the encoders"
+
+    def waits_for(self) -> str:
+        return self._stage
 
     def ready(self) -> bool:
         """Whether all items are known and raw records are read."""
@@ -58,6 +62,7 @@ class EncodeWorker:
         with ExitStack() as stack:
             try:
                 loop, late = self._open(stack)
+                self._stage = f"reading {self._settings.topics.items_encoded} to its end"
                 if self._catch_up(stop):
                     loop.source.open()
                     self._running = True

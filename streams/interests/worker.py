@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from state.artifact import load_artifact
 from state.catalogue import Catalogue
@@ -14,6 +15,7 @@ from state.fusion import Fusion
 from streams.encode.instance import Instance
 from streams.engine.group_host import GroupHost
 from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
+from streams.engine.runner import Runner
 from streams.errors import EngineError
 from streams.interests.catalogue_tail import CatalogueTail
 from streams.interests.faust_host import FaustHost
@@ -53,11 +55,23 @@ class InterestsWorker:
             for name in (INTERESTS, SIGNALS, *map(_consumer, (INTERESTS, SIGNALS)))
         }
         self._ready: list[Callable[[], bool]] = []
+        self._runners: dict[str, Runner[Any]] = {}
         self._failure: EngineError | None = None
 
     def ready(self) -> bool:
         """Whether the catalogue is level, and all partitions that the groups gave us are open."""
         return bool(self._ready) and all(ready() for ready in list(self._ready))
+
+    def waits_for(self) -> str:
+        if not self._ready:
+            return f"reading {self._settings.topics.items_encoded} to its end"
+        closed = [
+            f"{name} {', '.join(map(str, sorted(runner.partitions() - runner.places().keys())))}"
+            for name, runner in list(self._runners.items())
+            if not runner.ready() and runner.partitions()
+        ]
+        # What a group gives comes late where another member has not answered yet.
+        return f"restoring partitions: {'; '.join(closed)}" if closed else "its partitions from the group"
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`, then end the batches, leave the groups and close the stores.
@@ -78,6 +92,7 @@ class InterestsWorker:
         settings = self._settings
         interests = kafka_runner(settings, self._spec(INTERESTS, folder), self._interests)
         signals = kafka_runner(settings, self._spec(SIGNALS, folder), SignalsProcessor(settings))
+        self._runners = {INTERESTS: interests, SIGNALS: signals}
         self._ready = [interests.ready, signals.ready]
         ended = threading.Event()
         topics = settings.topics

@@ -24,6 +24,9 @@ class RepartitionWorker:
         self._watchdog = Watchdog(STAGE, settings.app.watchdog_seconds)
         self._running = False
 
+    def waits_for(self) -> str:
+        return "the broker to end what its forerunner left open"
+
     def ready(self) -> bool:
         """Whether records are read."""
         return self._running
