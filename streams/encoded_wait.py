@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from encoders.base import MODALITIES
 from state.items import EncodedItem
 from streams import kafka, reach
 from streams.errors import TopicError
@@ -22,11 +23,13 @@ class EncodedItems:
         self._consumer = kafka.consumer(settings.kafka, f"penchant-{settings.app.name}-wait")
         counts = reach.partitions(self._consumer, settings, [self._topic])
         self._consumer.assign(reach.ends(self._consumer, counts))
+        self.masked: dict[tuple[str, str], list[str]] = {}
+        """Items that lack something, by modality and reason."""
 
     def wait(
         self, places: Mapping[bytes, tuple[int, int]], stall_seconds: float, tell: Callable[[int], None]
     ) -> None:
-        """Until each item appeared, as it was sent to (partition, offset) or later.
+        """Until each item appeared, as it was sent to (partition, offset) or later. Tells `masked`.
 
         Raises TopicError when no item appears for `stall_seconds`.
         """
@@ -60,3 +63,5 @@ class EncodedItems:
         place = missing.get(encoded.item_id)
         if place is not None and encoded.partition == place[0] and encoded.offset >= place[1]:
             del missing[encoded.item_id]
+            for code, reason in encoded.masked.items():
+                self.masked.setdefault((MODALITIES[code].value, reason), []).append(encoded.item_id)

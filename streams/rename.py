@@ -25,6 +25,7 @@ from streams.engine.kafka_engine import group_of
 from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY
 from streams.errors import InputError, RenameError
+from streams.groups import groups_of, living
 from streams.settings import Name, Settings
 from streams.topics import (
     create_topics,
@@ -92,10 +93,10 @@ class Rename:
     def check(self) -> None:
         """Raises RenameError where a worker of either name lives, or nothing has the old name."""
         self.partitions()
-        living = living_groups(self._admin, groups_of(self._old) + groups_of(self._new))
-        if living:
+        alive = living(self._admin, groups_of(self._old) + groups_of(self._new))
+        if alive:
             raise RenameError(
-                f"workers live in the groups {', '.join(living)}: stop them all first; a worker that was "
+                f"workers live in the groups {', '.join(alive)}: stop them all first; a worker that was "
                 "killed leaves its group after kafka.session_timeout_ms"
             )
 
@@ -196,9 +197,9 @@ def remove(settings: Settings, name: str) -> list[str]:
     """
     gone = _named(settings, name)
     admin = kafka.admin_client(settings.kafka)
-    living = living_groups(admin, groups_of(gone))
-    if living:
-        raise RenameError(f"workers live in the groups {', '.join(living)}: stop them first")
+    alive = living(admin, groups_of(gone))
+    if alive:
+        raise RenameError(f"workers live in the groups {', '.join(alive)}: stop them first")
     topics = list(partition_counts(admin, changelogs_of(gone)))
     removed: list[str] = []
     if topics:
@@ -221,28 +222,8 @@ def _deleted(name: str, answer: "Future[None]") -> bool:
     return True
 
 
-def groups_of(settings: Settings) -> tuple[str, ...]:
-    """The consumer groups of a deployment's workers."""
-    return tuple(group_of(settings, name) for name in ("repartition", "encode", "interests", "signals"))
-
-
 def changelogs_of(settings: Settings) -> list[str]:
     return [user_state_changelog(settings), item_signals_changelog(settings)]
-
-
-def living_groups(admin: kafka.AdminClient, groups: tuple[str, ...]) -> list[str]:
-    """Those of the groups that have members. Raises RenameError where the cluster does not tell."""
-    living = []
-    for group, future in admin.describe_consumer_groups(list(groups), request_timeout=CALL_SECONDS).items():
-        try:
-            if future.result(CALL_SECONDS + 5).members:
-                living.append(group)
-        except FutureTimeout:
-            raise RenameError(f"{group}: the cluster does not answer") from None
-        except kafka.KafkaException as error:
-            if error.args[0].code() != kafka.KafkaError.GROUP_ID_NOT_FOUND:
-                raise RenameError(f"{group}: cannot be looked at: {error.args[0].str()}") from error
-    return living
 
 
 def _named(settings: Settings, name: str) -> Settings:

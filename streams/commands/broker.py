@@ -38,13 +38,15 @@ def start(settings: Settings, folder: Path | None, brokers: int | None, port: in
     folder = _home(settings, folder)
     known = LocalCluster.existing(folder)
     ports = () if known is None else tuple(known.ports)
-    if known is not None and known.running:
+    running = known is not None and known.running
+    if running:
         _refuse_other(ports, brokers, port)
     else:
         ports = _choose_ports(ports, brokers, port)
     options = ClusterOptions(brokers=len(ports), ports=ports, heap=heap, leashed=False)
     cluster = LocalCluster(folder, options).start()
-    click.echo(f"Kafka is ready on {cluster.bootstrap_servers}, with its files in {folder}")
+    ready = "was running already" if running else "is ready"
+    click.echo(f"Kafka {ready} on {cluster.bootstrap_servers}, with its files in {folder}")
 
 
 @broker.command()

@@ -1,5 +1,6 @@
 """`penchant items`: the catalogue."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,10 +12,16 @@ from encoders.settings import FetchSettings
 from streams.delivery import CheckedProducer
 from streams.encoded_wait import EncodedItems
 from streams.exits import EXIT_FAILED
+from streams.groups import living
 from streams.item_sources import Bad, Found, ItemSource, Skipped, open_source
+from streams.kafka import admin_client
 from streams.progress import progress
+from streams.reading import read, whole
 from streams.records import Item
 from streams.settings import Settings
+
+NAMED = 3
+"""Items that are told by name, of many."""
 
 
 @click.group()
@@ -46,7 +53,11 @@ def load(settings: Settings, /, path: Path, strict: bool, check: bool, **waiting
 
     A table has a line of column names: item_id, title, description, tags, categories, media,
     published_at, expires_at, available; any other column is an attribute. Lists are separated by `|`.
-    In a folder, files that share a stem are one item, and a sub-folder's name is its category.
+    Times are epoch milliseconds or RFC 3339, such as 2026-01-31T12:00:00Z. In a folder, files that share a
+    stem are one item, and a sub-folder's name is its category.
+
+    Exits with 1 where a line is bad, or an item was not delivered or, with --wait, not encoded; the good
+    ones are sent all the same. A medium that is masked is told, and no failure.
     """
     source = open_source(path)
     if check:
@@ -62,14 +73,33 @@ def load(settings: Settings, /, path: Path, strict: bool, check: bool, **waiting
 @click.argument("item_ids", metavar="ITEM_ID...", nargs=-1, required=True)
 @click.pass_obj
 def withdraw(settings: Settings, item_ids: tuple[str, ...]) -> None:
-    """Withdraw items: they are recommended no more."""
+    """Withdraw items: they are recommended no more.
+
+    Reads the catalogue first, to tell of ids that are not in it; those are no failure.
+    """
     producer = CheckedProducer(settings, settings.topics.items, _complain)
+    unknown = _unknown(settings, item_ids)
     for item_id in item_ids:
         producer.send(item_id, item_id.encode(), None)
+        if item_id in unknown:
+            _complain(f"{item_id}: no such item in {settings.topics.items}")
     tally = producer.finish()
-    click.echo(f"{tally.delivered:,} items withdrawn")
+    others = f", {len(unknown):,} of them unknown" if unknown else ""
+    click.echo(f"{tally.delivered:,} items withdrawn{others}")
     if tally.lost:
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _unknown(settings: Settings, item_ids: Iterable[str]) -> set[str]:
+    """Those of the ids that are not in the catalogue: never were, or were withdrawn."""
+    wanted = {item_id.encode(): item_id for item_id in item_ids}
+    there: set[bytes] = set()
+    stretches = whole(settings, settings.topics.items, settled=False)
+    with progress("reading the catalogue", sum(each.end - each.first for each in stretches)) as tell:
+        for record in read(settings, stretches, tell):
+            if record.key in wanted:
+                (there.discard if record.value is None else there.add)(record.key)
+    return {item_id for key, item_id in wanted.items() if key not in there}
 
 
 def _load(
@@ -85,9 +115,12 @@ def _load(
         click.echo(f"{tally.delivered:,} items sent to {settings.topics.items}, {_others(counts)}")
         counts.bad += tally.lost
         if encoded is not None and tally.places and not (strict and counts.bad):
+            _warn_of_nobody(settings)
             with progress("encoding", len(tally.places)) as tell:
                 encoded.wait(tally.places, waiting["wait_seconds"], tell)
             click.echo(f"{len(tally.places):,} items encoded")
+            for (modality, reason), item_ids in sorted(encoded.masked.items()):
+                _complain(f"masked: {modality} {reason}: {_some(item_ids)}")
     finally:
         if encoded is not None:
             encoded.close()
@@ -117,6 +150,17 @@ def _read(
                 case Skipped():
                     counts.skipped += 1
     return counts
+
+
+def _warn_of_nobody(settings: Settings) -> None:
+    group = f"{settings.app.name}-encode"
+    if not living(admin_client(settings.kafka), [group]):
+        _complain(f"no encode worker is there (the group {group} is empty); `penchant encode` starts one")
+
+
+def _some(item_ids: list[str]) -> str:
+    named = ", ".join(item_ids[:NAMED])
+    return named if len(item_ids) <= NAMED else f"{named} and {len(item_ids) - NAMED:,} more"
 
 
 def _others(counts: Counts) -> str:

@@ -46,7 +46,8 @@ class Pace:
 def send(settings: Settings, file: Path, rate: float | None, raw: bool) -> None:
     """Send events to `interactions`, one JSON object a line, from FILE or standard input.
 
-    Each is keyed by its user_id. Malformed lines are told and left out; Ctrl-C ends the sending.
+    Each is keyed by its user_id. Malformed lines are told and left out; Ctrl-C ends the sending. Exits with 1
+    where a line was left out, or an event not delivered; the others are sent all the same.
     """
     producer = CheckedProducer(settings, settings.topics.interactions, _complain)
     pace = Pace(rate)

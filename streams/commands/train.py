@@ -7,6 +7,7 @@ import click
 from streams.errors import InputError
 from streams.item_sources import Bad, Found, open_source
 from streams.progress import progress
+from streams.records import Item
 from streams.settings import Settings
 
 
@@ -28,6 +29,38 @@ def alignment(settings: Settings, path: Path, out: Path) -> None:
     """
     from streams.training import fit_alignment
 
+    items = _items(path)
+    with progress("encoding", len(items)) as tell:
+        made = fit_alignment(items, settings, out, tell)
+    click.echo(
+        f"{out}: {made.version}, fitted on {len(items):,} items; set encoders.alignment to this folder"
+    )
+
+
+@train.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
+@click.pass_obj
+def classics(settings: Settings, path: Path, out: Path) -> None:
+    """Learn what the classic encoders ask of a catalogue from the items of PATH, without labels.
+
+    PATH is as for `penchant train alignment`. Counted and found are: the documents of each word (tf-idf), the
+    axes of document vectors, and visual words (sift, surf). Changing the folder that encoders.classics names
+    changes the encoders' vectors: fit the alignment again afterwards.
+    """
+    from streams.training import fit_classics
+
+    items = _items(path)
+    with progress("learning", len(items)) as tell:
+        made = fit_classics(items, settings, out, tell)
+    kinds = ", ".join(f"{len(words)} visual words ({kind})" for kind, words in sorted(made.words.items()))
+    click.echo(
+        f"{out}: {made.frequency.documents:,} texts counted; {kinds or 'no picture seen'}; "
+        "set encoders.classics to this folder"
+    )
+
+
+def _items(path: Path) -> list[Item]:
     items = []
     for entry in open_source(path):
         match entry:
@@ -37,8 +70,4 @@ def alignment(settings: Settings, path: Path, out: Path) -> None:
                 click.echo(f"{entry.where}: {entry.problem}", err=True)
     if not items:
         raise InputError(f"{path}: no item to fit on")
-    with progress("encoding", len(items)) as tell:
-        made = fit_alignment(items, settings, out, tell)
-    click.echo(
-        f"{out}: {made.version}, fitted on {len(items):,} items; set encoders.alignment to this folder"
-    )
+    return items

@@ -25,6 +25,8 @@ from streams.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
+BROKEN = {b"i%d" % number for number in range(5)}
+"""Items whose picture the stand-in for an encode worker finds broken."""
 READY_POLLS = 1_800
 """Models load in seconds, but in minutes where others keep the machine busy."""
 
@@ -98,20 +100,29 @@ class TestItems:
         result = penchant(settings, "items", "load", "--wait", "--wait-seconds", "30", str(path))
         assert result.exit_code == 0, result.output
         assert result.stdout.endswith("20 items encoded\n")
+        assert f"no encode worker is there (the group {settings.app.name}-encode is empty)" in result.stderr
+        assert "masked: image broken: i0, i1, i2 and 2 more\n" in result.stderr
 
     def test_waiting_has_an_end(self, settings: Settings, tmp_path: Path) -> None:
         path = tmp_path / "items.jsonl"
         path.write_text('{"item_id":"a"}\n')
         result = penchant(settings, "items", "load", "--wait", "--wait-seconds", "0.5", str(path))
         assert result.exit_code == 1
-        assert result.stderr.count("\n") == 1
-        assert "1 of 1 items did not appear" in result.stderr
+        warning, failure = result.stderr.splitlines()
+        assert "`penchant encode` starts one" in warning
+        assert "1 of 1 items did not appear" in failure
 
     def test_withdraw_writes_nulls(self, settings: Settings) -> None:
+        produce_json(settings, settings.topics.items, [(name, {"item_id": name}) for name in "abc"])
         result = penchant(settings, "items", "withdraw", "a", "b")
         assert (result.exit_code, result.stdout) == (0, "2 items withdrawn\n")
         records = read_all(settings, settings.topics.items)
-        assert {(message.key(), message.value()) for message in records} == {(b"a", None), (b"b", None)}
+        last = {message.key(): message.value() for message in records}
+        assert {key for key, value in last.items() if value is None} == {b"a", b"b"}
+        again = penchant(settings, "items", "withdraw", "a", "c", "z")
+        assert (again.exit_code, again.stdout) == (0, "3 items withdrawn, 2 of them unknown\n")
+        for name in ("a", "z"):
+            assert f"{name}: no such item in {settings.topics.items}\n" in again.stderr
 
 
 @pytest.fixture
@@ -126,7 +137,9 @@ def echo(settings: Settings) -> Iterator[None]:
         while not stop.is_set():
             for message in reader.consume(100, 0.1):
                 key = message.key() or b""
-                item = EncodedItem(key.decode(), message.partition() or 0, message.offset() or 0)
+                masked = {1: "broken"} if key in BROKEN else {}
+                place = (message.partition() or 0, message.offset() or 0)
+                item = EncodedItem(key.decode(), *place, masked=masked)
                 writer.produce(settings.topics.items_encoded, msgspec.msgpack.encode(item), key)
             writer.flush(SECONDS)
 
@@ -375,6 +388,11 @@ class TestDoctor:
         assert result.exit_code == 1
         assert "FAIL broker: none answers at 127.0.0.1:1" in result.stdout
         assert "WARN clock: not checked" in result.stdout
+
+
+def test_a_broker_that_runs_already_stays_as_it_is(kafka: LocalCluster) -> None:
+    told = penchant(Settings(), "broker", "start", "--folder", str(kafka.folder))
+    assert told.stdout.startswith(f"Kafka was running already on {kafka.bootstrap_servers}, ")
 
 
 class Process:

@@ -16,9 +16,10 @@ from streams.engine.kafka_engine import group_of
 from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY
 from streams.errors import InputError, OwnershipLost, RenameError
+from streams.groups import groups_of, living
 from streams.kafka import admin_client
 from streams.records import Interest
-from streams.rename import Rename, changelogs_of, groups_of, living_groups
+from streams.rename import Rename, changelogs_of
 from streams.settings import Settings
 from streams.topics import create_topics, partition_counts, user_state_changelog
 from tests.encode_harness import covered, event, rows_of, running, until
@@ -72,9 +73,7 @@ def test_it_goes_on_under_its_new_name(settings: Settings, tmp_path: Path) -> No
             until("all to be counted", lambda: counted(current) == total)
 
     work(settings, range(40), 40)
-    until(
-        "the groups to be empty", lambda: not living_groups(admin_client(settings.kafka), groups_of(settings))
-    )
+    until("the groups to be empty", lambda: not living(admin_client(settings.kafka), groups_of(settings)))
     told = penchant(settings, "app", "rename", old, new)
     assert told.exit_code == 0, told.output
     renamed = named(settings, new)
@@ -90,9 +89,7 @@ def test_it_goes_on_under_its_new_name(settings: Settings, tmp_path: Path) -> No
         f"user-{number % 50}" for number in range(80)
     )
 
-    until(
-        "the groups to be empty", lambda: not living_groups(admin_client(settings.kafka), groups_of(renamed))
-    )
+    until("the groups to be empty", lambda: not living(admin_client(settings.kafka), groups_of(renamed)))
     removed = penchant(renamed, "app", "remove", old)
     assert removed.exit_code == 0, removed.output
     for name in (*changelogs_of(settings), f"{old}-encode", f"{old}-interests"):
