@@ -1,5 +1,6 @@
 """The consumer groups of a deployment, and whether anybody is in them."""
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import TimeoutError as FutureTimeout
 
@@ -8,8 +9,16 @@ from streams.errors import TopicError
 from streams.settings import Settings
 
 CALL_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
+RETRY_SECONDS = 0.2
 WORKERS = ("repartition", "encode", "interests", "signals")
 """What the workers' groups are called, behind the name of the deployment."""
+
+_PASSING = (
+    kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    kafka.KafkaError.NOT_COORDINATOR,
+)
 
 
 def groups_of(settings: Settings) -> tuple[str, ...]:
@@ -19,15 +28,23 @@ def groups_of(settings: Settings) -> tuple[str, ...]:
 
 def living(admin: kafka.AdminClient, groups: Iterable[str]) -> list[str]:
     """Those of the groups that have members. Raises TopicError where the cluster does not tell."""
-    found = []
-    asked = admin.describe_consumer_groups(list(groups), request_timeout=CALL_SECONDS)
-    for group, future in asked.items():
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    return [group for group in groups if _lives(admin, group, deadline)]
+
+
+def _lives(admin: kafka.AdminClient, group: str, deadline: float) -> bool:
+    """A cluster that has not kept any group yet first makes the topic for them, and asks for patience."""
+    while True:
         try:
-            if future.result(CALL_SECONDS + 5).members:
-                found.append(group)
+            asked = admin.describe_consumer_groups([group], request_timeout=CALL_SECONDS)
+            return bool(asked[group].result(CALL_SECONDS + 5).members)
         except FutureTimeout:
             raise TopicError(f"{group}: the cluster does not answer") from None
         except kafka.KafkaException as error:
-            if error.args[0].code() != kafka.KafkaError.GROUP_ID_NOT_FOUND:
-                raise TopicError(f"{group}: cannot be looked at: {error.args[0].str()}") from error
-    return found
+            cause = error.args[0]
+            if cause.code() == kafka.KafkaError.GROUP_ID_NOT_FOUND:
+                return False
+            if cause.code() not in _PASSING or time.monotonic() > deadline:
+                told = f"{cause.name()} {cause.str()}"
+                raise TopicError(f"{group}: the group cannot be looked at: {told}") from error
+            time.sleep(RETRY_SECONDS)
