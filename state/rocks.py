@@ -16,9 +16,6 @@ _SCAN_CHUNK = 1_000
 _LOCK_WAIT_SECONDS = 10.0
 _SIZES = ("rocksdb.live-sst-files-size", "rocksdb.size-all-mem-tables")
 
-_BUFFER = 16 * _MEGABYTE
-_LOADING = {"disable_auto_compactions": "true", "write_buffer_size": str(4 * _BUFFER)}
-_SETTLED = {"disable_auto_compactions": "false", "write_buffer_size": str(_BUFFER)}
 _WITHOUT_LOG = WriteOptions()
 _WITHOUT_LOG.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, whatever the stub says
 _NEVER = 1 << 20
@@ -36,7 +33,11 @@ class RocksStore:
     """
 
     def __init__(
-        self, path: Path, block_cache_mb: int = 32, lock_seconds: float = _LOCK_WAIT_SECONDS
+        self,
+        path: Path,
+        block_cache_mb: int = 32,
+        lock_seconds: float = _LOCK_WAIT_SECONDS,
+        write_buffer_mb: int = 16,
     ) -> None:
         """Open or create. Damaged files are thrown away, for the changelog has it all.
 
@@ -44,6 +45,7 @@ class RocksStore:
         """
         self._path = path
         self._block_cache_mb = block_cache_mb
+        self._buffer = write_buffer_mb * _MEGABYTE
         self._db = self._open(lock_seconds)
         self._loading = False
         self._closed = False
@@ -65,14 +67,14 @@ class RocksStore:
     def load(self, changes: Mapping[bytes, bytes | None]) -> None:
         if not self._loading:
             self._loading = True
-            self._guarded(lambda: self._db.set_options(_LOADING))
+            self._guarded(lambda: self._db.set_options(_buffered(4 * self._buffer, compacting=False)))
         batch = _batch(changes)
         self._guarded(lambda: self._db.write(batch, _WITHOUT_LOG))
 
     def settle(self) -> None:
         if self._loading:
             self._guarded(self._db.flush)
-            self._guarded(lambda: self._db.set_options(_SETTLED))
+            self._guarded(lambda: self._db.set_options(_buffered(self._buffer, compacting=True)))
             self._loading = False
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -144,7 +146,8 @@ class RocksStore:
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_block_based_table_factory(table)
-        options.set_write_buffer_size(_BUFFER)
+        options.set_write_buffer_size(self._buffer)
+        options.set_max_write_buffer_number(2)
         # After a load there are many files: they are compacted beside the writes, which must not wait for it.
         options.set_level_zero_slowdown_writes_trigger(_NEVER)
         options.set_level_zero_stop_writes_trigger(_NEVER)
@@ -159,6 +162,10 @@ class RocksStore:
             return action()
         except Exception as error:  # rocksdict raises bare Exception for everything
             raise StoreError(f"{self._path}: {error}") from error
+
+
+def _buffered(size: int, compacting: bool) -> dict[str, str]:
+    return {"disable_auto_compactions": str(not compacting).lower(), "write_buffer_size": str(size)}
 
 
 def _batch(changes: Mapping[bytes, bytes | None]) -> WriteBatch:

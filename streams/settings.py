@@ -92,6 +92,8 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream, for up to `fetch.timeout_seconds` a try, and amend the event when they come."""
     unknown_item_seconds: Annotated[float, Meta(ge=0)] = 600.0
     """How long an unknown item is remembered, to amend its events when it arrives."""
+    waiting_events: Count = 50_000
+    """Events that may wait for an item or a medium; beyond, the oldest stay masked."""
     skip_trimmed: bool = False
     """Whether offsets that retention cut before they were read are passed over; else the worker ends."""
 
@@ -103,6 +105,8 @@ class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     queued_packs: Count = 256
     """Packs that may wait in memory before fetching pauses."""
     block_cache_mb: Count = 32
+    write_buffer_mb: Count = 16
+    """A store fills one while another is written out, and has its block cache; there is one a partition."""
     standbys: Annotated[int, Meta(ge=0)] = 1
     """Copies of each partition's state that other workers keep level, to take over at once."""
     standby_mb_per_second: Count = 64

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from streams.encode.drafts import Draft, Missing
 
-MAX_WAITING = 50_000
-
 
 @dataclass(slots=True, eq=False)
 class Waiting:
@@ -23,9 +21,7 @@ class Waiting:
 class PendingEvents:
     """Bounded by count and by time: what does not fit, or waited too long, stays masked for good."""
 
-    def __init__(
-        self, seconds: float, capacity: int = MAX_WAITING, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, seconds: float, capacity: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._capacity = capacity
         self._clock = clock

@@ -16,7 +16,6 @@ import msgspec
 from encoders.base import Float32
 from state.events import ACTIONS, Action, Pack, Row, RowKind
 from streams.encode.drafts import UNKNOWN_ITEM, Draft
-from streams.encode.pending import MAX_WAITING
 from streams.encode.vectors import from_wire
 from streams.kafka import KafkaError, KafkaException, TopicPartition, consumer
 from streams.settings import Settings
@@ -88,7 +87,7 @@ class Recollection:
     def _run(self, partitions: list[int], token: object) -> None:
         """A failure costs corrections of older events, not the stream: it is told, and that is all."""
         try:
-            recent = list(recollect(self._recent(partitions)))
+            recent = list(recollect(self._recent(partitions), self._settings.encode.waiting_events))
         except KafkaException as error:
             _log.warning("what partitions %s waited for is not known: %s", partitions, error)
             return
@@ -122,8 +121,8 @@ class Recollection:
             source.close()
 
 
-def recollect(packs: Iterable[tuple[int, Pack]]) -> Iterator[Recollected]:
-    """The events among the packs that wait for their item, oldest first, at most MAX_WAITING."""
+def recollect(packs: Iterable[tuple[int, Pack]], limit: int) -> Iterator[Recollected]:
+    """The events among the packs that wait for their item, oldest first, the last `limit` of them."""
     waiting: OrderedDict[tuple[str, str], tuple[int, Row, int]] = OrderedDict()
     for partition, pack in packs:
         for row in pack.rows:
@@ -136,7 +135,7 @@ def recollect(packs: Iterable[tuple[int, Pack]]) -> Iterator[Recollected]:
                 first = waiting[event][1]
                 amended = msgspec.structs.replace(first, vectors=row.vectors, masked=row.masked)
                 waiting[event] = (partition, amended, row.sequence)
-            if len(waiting) > MAX_WAITING:
+            if len(waiting) > limit:
                 waiting.popitem(last=False)
     for partition, row, sequence in waiting.values():
         if row.item_id is not None:

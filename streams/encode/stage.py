@@ -92,7 +92,7 @@ class EncodeStage:
 
     def __init__(self, settings: Settings, media: MediaEncoder, view: ItemView) -> None:
         self.view = view
-        self.pending = PendingEvents(settings.encode.unknown_item_seconds)
+        self.pending = PendingEvents(settings.encode.unknown_item_seconds, settings.encode.waiting_events)
         self.late_items = LateItems()
         self._media = media
         self._actions = settings.actions

@@ -44,6 +44,7 @@ def kafka_standbys(settings: Settings, spec: EngineSpec) -> Standbys:
         Rules(interests.standbys),
         bytes_per_second=interests.standby_mb_per_second * 1e6,
         cache_mb=interests.block_cache_mb,
+        write_buffer_mb=interests.write_buffer_mb,
     )
     return Standbys(options, lambda: KafkaTail(settings.kafka, _names(settings, spec)))
 

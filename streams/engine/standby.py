@@ -80,6 +80,7 @@ class StandbyOptions:
     rules: Rules = field(default_factory=Rules)
     bytes_per_second: float = 64e6
     cache_mb: int = 32
+    write_buffer_mb: int = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -319,7 +320,10 @@ class Standbys(NoStandbys):
                     _forget(self._label(number))
 
     def _store(self, number: int, lock_seconds: float = 10.0) -> Store:
-        return RocksStore(self._options.folder / str(number), self._options.cache_mb, lock_seconds)
+        options = self._options
+        return RocksStore(
+            options.folder / str(number), options.cache_mb, lock_seconds, options.write_buffer_mb
+        )
 
     def _label(self, number: int) -> str:
         return f"{self._options.name}-{number}"

@@ -22,7 +22,7 @@ def names(pending: PendingEvents, *missing: str) -> list[str]:
 
 
 def test_found_by_each_thing_missed_and_once() -> None:
-    pending = PendingEvents(10)
+    pending = PendingEvents(10, 100)
     pending.remember(draft("a"), {"i1", "i2"})
     pending.remember(draft("b"), {"i2"})
     assert names(pending, "i1") == ["a"]
@@ -33,7 +33,7 @@ def test_found_by_each_thing_missed_and_once() -> None:
 
 
 def test_settling_leaves_what_is_still_missing() -> None:
-    pending = PendingEvents(10)
+    pending = PendingEvents(10, 100)
     pending.remember(draft("a"), {"i1", "i2"}, sequence=4)
     (waiting,) = pending.find({"i1"})
     pending.settle(waiting, draft("a+"), {"i2"})
@@ -45,7 +45,7 @@ def test_settling_leaves_what_is_still_missing() -> None:
 
 def test_what_waits_too_long_is_dropped() -> None:
     clock = Clock()
-    pending = PendingEvents(10, clock=clock)
+    pending = PendingEvents(10, 100, clock=clock)
     pending.remember(draft("a"), {"i1"})
     clock.now = 6
     pending.remember(draft("b"), {"i1"})
@@ -66,7 +66,7 @@ def test_the_oldest_makes_room() -> None:
 
 
 def test_a_partition_that_went_is_forgotten() -> None:
-    pending = PendingEvents(10)
+    pending = PendingEvents(10, 100)
     pending.remember(draft("a", 0), {"i1"})
     pending.remember(draft("b", 1), {"i1"})
     pending.forget_partitions({0})

@@ -33,24 +33,24 @@ def pack(*rows: Row) -> tuple[int, Pack]:
 
 def test_only_events_with_an_unknown_item_wait() -> None:
     rows = (row("a"), row("b", None), row("c", masked={0: "missing"}), row("d"))
-    assert [each.draft.row.event_id for each in recollect([pack(*rows)])] == ["a", "d"]
+    assert [each.draft.row.event_id for each in recollect([pack(*rows)], 10)] == ["a", "d"]
 
 
 def test_what_was_amended_since_does_not_wait() -> None:
     amended = amend(row("a", masked={}, vectors={0: CAT}), 1)
-    assert list(recollect([pack(row("a")), pack(amended)])) == []
+    assert list(recollect([pack(row("a")), pack(amended)], 10)) == []
 
 
 def test_a_correction_that_left_it_unknown_counts_on() -> None:
     amended = amend(row("a", vectors={1: DOG}, masked={0: "unknown_item"}), 3)
-    (found,) = recollect([pack(row("a")), pack(amended)])
+    (found,) = recollect([pack(row("a")), pack(amended)], 10)
     assert (found.sequence, found.draft.partition, found.item_id) == (3, 2, "i1")
     assert set(found.draft.own) == {1}
 
 
 def test_the_row_it_gives_is_the_one_that_the_draft_would_have_given() -> None:
     original = row("a", text="words", vectors={0: WORDS, 1: DOG}, masked={2: "unknown_item", 3: "missing"})
-    (found,) = recollect([pack(original)])
+    (found,) = recollect([pack(original)], 10)
     again, missing = compose(found.draft, ItemView())
     assert missing == {"i1"}
     assert set(again.vectors) == {0, 1}
@@ -63,5 +63,5 @@ def test_the_row_it_gives_is_the_one_that_the_draft_would_have_given() -> None:
 
 def test_search_words_stay_the_events_own() -> None:
     original = row("a", action=ACTIONS.index(Action.SEARCH), text="words", vectors={0: WORDS})
-    (found,) = recollect([pack(original)])
+    (found,) = recollect([pack(original)], 10)
     assert compose(found.draft, view())[0].vectors == {0: WORDS}
