@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from encoders import classics
 from encoders.base import Encoder, Float32
 from encoders.errors import ArtifactError
 from encoders.hub.files import ModelFiles, find_model, section
 from encoders.image.classes import ClassShares
 from encoders.settings import EncoderSettings
+from encoders.text.windowed import windowed
 from encoders.video.keyframes import KeyFrames
 
 Pixels = NDArray[np.uint8]
@@ -55,9 +57,13 @@ def _aisfx(_: EncoderSettings, device: torch.device) -> AudioEncoder:
 
 Factory = Callable[[EncoderSettings, torch.device], EncoderT]
 
-TEXT: dict[str, Factory[TextEncoder]] = {"use-multilingual": _use_multilingual, "minilm": _minilm}
-IMAGE: dict[str, Factory[ImageEncoder]] = {"efficientnet-lite0": _efficientnet}
-AUDIO: dict[str, Factory[AudioEncoder]] = {"aisfx": _aisfx}
+TEXT: dict[str, Factory[TextEncoder]] = {
+    "use-multilingual": _use_multilingual,
+    "minilm": _minilm,
+    **classics.TEXT,
+}
+IMAGE: dict[str, Factory[ImageEncoder]] = {"efficientnet-lite0": _efficientnet, **classics.IMAGE}
+AUDIO: dict[str, Factory[AudioEncoder]] = {"aisfx": _aisfx, **classics.AUDIO}
 
 
 KEY_FRAMES = "key-frames"
@@ -88,8 +94,12 @@ def _hub_video(files: ModelFiles) -> VideoEncoder:
 
 
 def text_encoder(settings: EncoderSettings, device: torch.device) -> TextEncoder:
-    """The encoder that `settings.text` names. Raises ArtifactError for another name or a missing package."""
-    return _chosen("text", settings.text, TEXT, _hub_text)(settings, device)
+    """The encoder that `settings.text` names, which sees long texts in windows.
+
+    Raises ArtifactError for another name or a missing package.
+    """
+    encoder = _chosen("text", settings.text, TEXT, _hub_text)(settings, device)
+    return windowed(encoder, settings.max_text_windows)
 
 
 def image_encoder(settings: EncoderSettings, device: torch.device) -> ImageEncoder:

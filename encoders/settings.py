@@ -36,6 +36,12 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Models in the `transformers` format by names of one's own, which text, image, audio, video and describe
     may speak of."""
     describe: DescribeSettings = DescribeSettings()
+    classics: str = ""
+    """Folder of what the classic encoders learned from a catalogue: `tf-idf` and `document-vectors` need it,
+    `sift` and `surf` may use it."""
+    word_vectors: str = ""
+    """File of word vectors in the text format of word2vec and fastText, for `word-vectors`; empty means the
+    token vectors of MiniLM."""
     alignment: str = ""
     """Folder of a fitted alignment artifact; empty means the built-in one, which needs no fitting."""
     max_pixels: int = 64_000_000
@@ -46,6 +52,9 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_video_seconds: float = 60.0
     max_audio_seconds: float = 30.0
     max_text_characters: int = 20_000
+    max_text_windows: int = 4
+    """A text longer than its encoder reads is seen in at most so many windows, spread over it; 1 leaves out
+    what lies beyond the first."""
     decode_timeout_seconds: float = 10.0
     decode_workers: int = 1
     batch_items: int = 64

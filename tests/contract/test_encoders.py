@@ -7,24 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from encoders import registry
+from encoders import classics, registry
 from encoders.base import Encoder, Modality
 from encoders.device import resolve_device
 from encoders.errors import ArtifactError
 from encoders.hub.settings import HubModel
 from encoders.image.classes import CLASSES, TOP, class_names
 from encoders.settings import EncoderSettings
+from encoders.text.windowed import Windowed
 from encoders.video.keyframes import KeyFrames
-from tests import tiny_models
+from tests import classic_samples, tiny_models
 from tests.encoder_samples import ODD, ORDINARY
 
 SETTINGS = EncoderSettings(device="cpu", threads=1)
 CPU = resolve_device("cpu")
 NAMES = [
-    *(f"text:{name}" for name in registry.TEXT),
-    *(f"image:{name}" for name in registry.IMAGE),
-    *(f"audio:{name}" for name in registry.AUDIO),
-    *(f"video:{name}" for name in registry.IMAGE),
+    *(f"text:{name}" for name in registry.TEXT if name not in classics.TEXT),
+    *(f"image:{name}" for name in registry.IMAGE if name not in classics.IMAGE),
+    *(f"audio:{name}" for name in registry.AUDIO if name not in classics.AUDIO),
+    *(f"video:{name}" for name in registry.IMAGE if name not in classics.IMAGE),
+    *classic_samples.NAMES,
+    "windowed:use-multilingual",
+    "windowed:word-vectors",
     *(f"{modality}:tiny-{name}" for modality, names in tiny_models.ENCODERS.items() for name in names),
 ]
 
@@ -33,11 +37,15 @@ def build(name: str) -> Any:
     modality, _, chosen = name.partition(":")
     if chosen.startswith("tiny-"):
         return build_tiny(modality, chosen.removeprefix("tiny-"))
+    settings = classic_samples.settings_for(chosen, SETTINGS)
+    chosen = chosen.removeprefix("file-").removeprefix("fitted-")
     if modality == "text":
-        return registry.TEXT[chosen](SETTINGS, CPU)
+        return registry.TEXT[chosen](settings, CPU)
+    if modality == "windowed":
+        return Windowed(registry.TEXT[chosen](settings, CPU), 800, 3)
     if modality == "audio":
-        return registry.AUDIO[chosen](SETTINGS, CPU)
-    image = registry.IMAGE[chosen](SETTINGS, CPU)
+        return registry.AUDIO[chosen](settings, CPU)
+    image = registry.IMAGE[chosen](settings, CPU)
     return image if modality == "image" else KeyFrames(image)
 
 
@@ -187,7 +195,7 @@ def test_translations_lie_closer_than_strangers() -> None:
 
 def test_an_unknown_name_says_what_is_known() -> None:
     with pytest.raises(
-        ArtifactError, match=r"encoders\.text is 'nothing'; known are: minilm, use-multilingual"
+        ArtifactError, match=r"encoders\.text is 'nothing'; known are: bag-of-words, .*minilm, .*use-mul"
     ):
         registry.text_encoder(EncoderSettings(text="nothing"), CPU)
 
