@@ -116,6 +116,10 @@ class EngineProcess:
         path.write_bytes(msgspec.json.encode(settings))
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._heard: list[str] = []
+        self.owned: set[int] = set()
+        """Partitions that it has open, as it said last."""
+        self.warm: set[int] = set()
+        """Partitions of others that it has level copies of."""
         self._log = folder / f"log-{time.monotonic_ns()}"
         self._process = subprocess.Popen(
             [*wrapped, sys.executable, "-m", "tests.engine_worker", host, str(path)],
@@ -185,6 +189,11 @@ class EngineProcess:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            word, *numbers = line.split()
+            if word == "WARM":
+                self.warm = {int(number) for number in numbers}
+                continue
+            self.owned = {int(number) for number in numbers}
             self._lines.put(line.strip())
         self._lines.put("")
 

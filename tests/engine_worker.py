@@ -13,19 +13,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from streams.engine.group_host import GroupHost
 from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
 from streams.engine.runner import Runner
+from streams.engine.standby import Standbys
 from streams.settings import Settings
 from streams.topics import user_state_changelog
 from streams.watchdog import Watchdog
 from tests.counting import CountingProcessor, Event
 
 NAME = "counting"
+PARTITIONS = 64
+"""As many as any test has."""
 
 
 def spec(settings: Settings) -> EngineSpec:
@@ -38,7 +41,8 @@ def run(settings: Settings, host: str, stopped: Callable[[], bool]) -> None:
     watched = spec(settings)
     watchdogs = [Watchdog(name, settings.app.watchdog_seconds) for name in (NAME, f"{NAME} consumer")]
     runner = kafka_runner(settings, replace(watched, beat=watchdogs[0].beat), processor)
-    threading.Thread(target=say_ready, args=(runner,), daemon=True).start()
+    for say in (say_ready, say_warm):
+        threading.Thread(target=say, args=(runner,), daemon=True).start()
     made = host_class(host)(
         settings.kafka, group_of(settings, NAME), watched.source, runner, watchdogs[1].beat
     )
@@ -76,6 +80,17 @@ def say_ready(runner: Runner[Event]) -> None:
             said = runner.partitions()
             print("READY", *sorted(said), flush=True)
         threading.Event().wait(0.01)
+
+
+def say_warm(runner: Runner[Event]) -> None:
+    """Which partitions of others it could take over at once."""
+    standbys, said = cast(Standbys, runner.standbys), set[int]()
+    while runner.failure is None:
+        warm = {number for number in range(PARTITIONS) if standbys.level(number)}
+        if warm != said:
+            said = warm
+            print("WARM", *sorted(said), flush=True)
+        threading.Event().wait(0.02)
 
 
 def main() -> None:
