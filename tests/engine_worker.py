@@ -7,6 +7,7 @@ its consumer hangs in the middle of a fetch.
 """
 
 import asyncio
+import logging
 import signal
 import sys
 import threading
@@ -94,6 +95,8 @@ def say_warm(runner: Runner[Event]) -> None:
 
 
 def main() -> None:
+    logging.basicConfig()
+    logging.getLogger("streams.engine").setLevel(logging.INFO)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGUSR1, lambda *_: hang(sys.argv[1]))
