@@ -1,7 +1,7 @@
 """The bank of encoders: media in, vectors in the shared space out, nothing encoded twice."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -114,6 +114,24 @@ class EncoderBank:
         """The same for texts at hand."""
         return self.encode([Medium(text.encode(errors="replace"), Modality.TEXT) for text in texts])
 
+    def key(self, medium: Medium) -> bytes:
+        """What a medium goes by here; `at_hand` takes it in the medium's place."""
+        return self._keys.key(medium)
+
+    def at_hand(self, keys: Sequence[bytes]) -> dict[bytes, Encoded]:
+        """Media that need neither decoding nor encoding, by key; a key of other encoders is not found."""
+        with self._lock:
+            current = [key for key in dict.fromkeys(keys) if self._keys.is_current(key)]
+            found = {key: self._remembered[key] for key in current if key in self._remembered}
+            for key in found:
+                self._remembered.move_to_end(key)
+            missing = [key for key in current if key not in found]
+            if missing and self._cache is not None:
+                aligned = self._aligned(self._cached(missing))
+                self._remember(aligned)
+                found |= aligned
+            return found
+
     def natives(self, media: Sequence[Medium]) -> list[NativeMedium | None]:
         """Vectors before alignment, cached as by `encode`; None for a medium that cannot be used."""
         with self._lock:
@@ -155,7 +173,7 @@ class EncoderBank:
         )
         return encoded | failed | {key: msgspec.structs.replace(encoded[key], cached=False) for key in made}
 
-    def _cached(self, wanted: Mapping[bytes, Medium]) -> dict[bytes, NativeMedium]:
+    def _cached(self, wanted: Iterable[bytes]) -> dict[bytes, NativeMedium]:
         if self._cache is None:
             return {}
         keys = list(wanted)

@@ -24,6 +24,10 @@ class MediaKeys:
         """32 bytes. Equal for equal bytes of equal modality, whatever they are called."""
         return _digest(medium.content) + self._context(medium)
 
+    def is_current(self, key: bytes) -> bool:
+        """Whether the key could be of these encoders."""
+        return key[DIGEST_BYTES:] in (*self._contexts.values(), self._sniffed_video, self._unknown)
+
     def _context(self, medium: Medium) -> bytes:
         if medium.modality is not None:
             return self._contexts[medium.modality]

@@ -14,12 +14,18 @@ class FetchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     file_roots: tuple[str, ...] = ()
     """`file:` references outside these folders are refused; none allowed by default."""
     hosts: tuple[str, ...] = ()
-    """Allowed host names (an entry `*.example.org` allows its sub-domains); empty means any public host."""
+    """Allowed host names (an entry `*.example.org` allows its sub-domains); empty means any public host.
+    Buckets of `s3:` and `gs:` references must be named."""
     allow_private_addresses: bool = False
     max_bytes: int = 64 * 1024 * 1024
     timeout_seconds: float = 5.0
     max_redirects: int = 3
     concurrency: int = 16
+    concurrency_per_host: int = 8
+    failure_seconds: float = 30.0
+    """How long a reference that could not be fetched is not tried again; 0 tries always."""
+    fresh_seconds: float = 300.0
+    """How long a medium is taken for unchanged without asking, where its source says nothing of that."""
 
 
 class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -51,7 +51,7 @@ class FakeFetcher:
         self.asked: list[FetchRequest] = []
 
     def fetch_many(
-        self, requests: Sequence[FetchRequest], budget_seconds: float
+        self, requests: Sequence[FetchRequest], budget_seconds: float, anew: bool = False
     ) -> list[bytes | MediumError]:
         self.asked.extend(requests)
         return [self._one(request.uri.rpartition("/")[2]) for request in requests]

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import logging
-import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
@@ -12,82 +11,113 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from encoders.errors import MediumError
-from encoders.fetch.addresses import Resolve, resolve_by_system
+from encoders.fetch.addresses import Resolve, is_allowed_host, resolve_by_system
 from encoders.fetch.buckets import BUCKET_SCHEMES, read_object
-from encoders.fetch.http import HTTP_SCHEMES, HttpSource, PassingError
+from encoders.fetch.failures import Failures
+from encoders.fetch.http import HTTP_SCHEMES, HttpSource
 from encoders.fetch.lanes import Lanes
 from encoders.fetch.local import read_data, read_file
-from encoders.fetch.request import FetchRequest
+from encoders.fetch.passing import patiently
+from encoders.fetch.request import Answer, FetchRequest
 from encoders.settings import FetchSettings
 
 LOGGER = logging.getLogger(__name__)
 
-MOST_TRIES = 3
-FIRST_PAUSE_SECONDS = 0.1
-
 
 class Fetcher:
-    """Any thread may call it. At most `concurrency` fetches run at once, half of that for one host."""
+    """Any thread may call it. At most `concurrency` fetches run at once, fewer for any one host."""
 
     def __init__(self, settings: FetchSettings, resolve: Resolve = resolve_by_system) -> None:
         self._settings = settings
         self._http = HttpSource(settings, resolve)
-        self._lanes = Lanes(settings.concurrency, max(1, settings.concurrency // 2))
+        self._lanes: Lanes[Answer] = Lanes(
+            settings.concurrency, min(settings.concurrency, settings.concurrency_per_host)
+        )
+        self._failures = Failures(settings.failure_seconds)
 
     def fetch_many(
-        self, references: Sequence[FetchRequest], budget_seconds: float
+        self, references: Sequence[FetchRequest], budget_seconds: float, anew: bool = False
     ) -> list[bytes | MediumError]:
         """What each reference names, or why it cannot be had, in their order; all within the budget.
 
         The same reference twice is fetched once. A MediumError's reason is "missing", "refused", "broken",
-        "too_large", "too_slow", "unsupported" or "checksum".
+        "too_large", "too_slow", "unsupported" or "checksum". What failed within `failure_seconds` is not
+        tried, unless `anew`.
         """
+        plain = [FetchRequest(reference.uri, reference.sha256) for reference in references]
+        found = self.answers(plain, budget_seconds, anew)
+        return [one if isinstance(one, MediumError) else one.content or b"" for one in found]
+
+    def answers(
+        self, references: Sequence[FetchRequest], budget_seconds: float, anew: bool = False
+    ) -> list[Answer | MediumError]:
+        """The same with validators; an answer without content says that what the request knew still holds."""
         deadline = time.monotonic() + budget_seconds
-        jobs: dict[FetchRequest, Future[bytes]] = {}
+        jobs: dict[FetchRequest, Future[Answer]] = {}
         for reference in references:
             if reference not in jobs:
-                fetch = partial(self._fetch, reference, deadline)
+                fetch = partial(self._fetch, reference, deadline, anew)
                 jobs[reference] = self._lanes.submit(_lane(reference.uri), fetch)
         outcomes = {reference: _outcome(job, deadline) for reference, job in jobs.items()}
         return [outcomes[reference] for reference in references]
+
+    def allows(self, uri: str) -> bool:
+        """Whether a reference may be followed, as far as it says itself: by scheme and by host.
+
+        False for a file: what may be read of those is told by looking at them.
+        """
+        try:
+            parts = urlsplit(uri)
+            host = parts.hostname or ""
+        except ValueError:
+            return False
+        if parts.scheme not in self._settings.schemes or parts.scheme not in (*HTTP_SCHEMES, *BUCKET_SCHEMES):
+            return False
+        named = bool(self._settings.hosts) or parts.scheme in HTTP_SCHEMES
+        return bool(host) and named and is_allowed_host(host, self._settings.hosts)
 
     def close(self) -> None:
         self._lanes.close()
         self._http.close()
 
-    def _fetch(self, reference: FetchRequest, deadline: float) -> bytes:
-        scheme = reference.uri.partition(":")[0].lower()
+    def _fetch(self, request: FetchRequest, deadline: float, anew: bool) -> Answer:
+        reference = (request.uri, request.sha256)
+        failed = None if anew else self._failures.get(reference)
+        if failed is not None:
+            raise MediumError(failed.reason, failed.detail)
+        try:
+            answer = self._answer(request, min(deadline, time.monotonic() + self._settings.timeout_seconds))
+        except MediumError as error:
+            if _is_remote(request.uri):
+                self._failures.add(reference, error)
+            raise
+        self._failures.forget(reference)
+        return answer
+
+    def _answer(self, request: FetchRequest, latest: float) -> Answer:
+        scheme = request.uri.partition(":")[0].lower()
         if scheme not in self._settings.schemes:
             raise MediumError("refused", f"the scheme {scheme[:20]!r} is not allowed")
-        latest = min(deadline, time.monotonic() + self._settings.timeout_seconds)
-        content = self._read(scheme, reference.uri, latest)
-        _verify(content, reference.sha256)
-        return content
+        answer = self._read(scheme, request, latest)
+        if answer.content is not None:
+            _verify(answer.content, request.sha256)
+        return answer
 
-    def _read(self, scheme: str, uri: str, deadline: float) -> bytes:
+    def _read(self, scheme: str, request: FetchRequest, latest: float) -> Answer:
         settings = self._settings
         if scheme == "data":
-            return read_data(uri, settings.max_bytes)
+            return Answer(read_data(request.uri, settings.max_bytes))
         if scheme == "file":
-            return read_file(uri, settings.file_roots, settings.max_bytes)
+            return read_file(request, settings.file_roots, settings.max_bytes)
         if scheme in HTTP_SCHEMES:
-            return self._read_patiently(uri, deadline)
+            return patiently(partial(self._http.get, request, latest), latest)
         if scheme in BUCKET_SCHEMES:
-            return read_object(uri, settings.hosts, settings.max_bytes)
+            return patiently(partial(read_object, request, settings), latest)
         raise MediumError("unsupported", f"nothing here reads {scheme[:20]!r} references")
 
-    def _read_patiently(self, uri: str, deadline: float) -> bytes:
-        pause = FIRST_PAUSE_SECONDS
-        for attempt in range(1, MOST_TRIES + 1):
-            try:
-                return self._http.get(uri, deadline)
-            except PassingError as passing:
-                wait = pause * random.uniform(0.5, 1.5)
-                if attempt == MOST_TRIES or time.monotonic() + wait >= deadline:
-                    raise passing.error from passing
-            time.sleep(wait)
-            pause *= 2
-        raise AssertionError("the last try returns or raises")
+
+def _is_remote(uri: str) -> bool:
+    return uri.partition(":")[0].lower() in (*HTTP_SCHEMES, *BUCKET_SCHEMES)
 
 
 def _verify(content: bytes, sha256: str | None) -> None:
@@ -105,7 +135,7 @@ def _lane(uri: str) -> str:
         return ""
 
 
-def _outcome(job: "Future[bytes]", deadline: float) -> bytes | MediumError:
+def _outcome(job: "Future[Answer]", deadline: float) -> Answer | MediumError:
     try:
         return job.result(max(0.0, deadline - time.monotonic()))
     except MediumError as error:

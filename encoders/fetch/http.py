@@ -10,23 +10,19 @@ import httpx
 from encoders.errors import MediumError
 from encoders.fetch.addresses import Resolve, Resolver, is_allowed_host, resolve_by_system
 from encoders.fetch.deadlines import Deadlines, VettedBackend
+from encoders.fetch.freshness import fresh_seconds
+from encoders.fetch.passing import PassingError
+from encoders.fetch.request import Answer, FetchRequest, Validators
 from encoders.settings import FetchSettings
 
 HTTP_SCHEMES = ("http", "https")
+NOT_MODIFIED = 304
 REDIRECTS = (301, 302, 303, 307, 308)
 REFUSALS = (401, 402, 403, 407, 451)
 PASSING = (408, 425, 429)
 CHUNK = 64 * 1024
 KEEP_ALIVE_SECONDS = 30.0
 HEADERS = ((b"User-Agent", b"penchant"), (b"Accept", b"*/*"), (b"Accept-Encoding", b"identity"))
-
-
-class PassingError(Exception):
-    """A failure that may be over at the next try; `error` is what it amounts to if not."""
-
-    def __init__(self, error: MediumError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class HttpSource:
@@ -43,17 +39,18 @@ class HttpSource:
             network_backend=VettedBackend(self._resolver, self._deadlines),
         )
 
-    def get(self, uri: str, deadline: float) -> bytes:
+    def get(self, request: FetchRequest, deadline: float) -> Answer:
         """The body behind a URL, redirects followed, at most `max_bytes`, by `deadline` (time.monotonic).
 
-        Raises PassingError for what another try may mend, else MediumError.
+        No body where the server says that what is known still holds. Raises PassingError for what another
+        try may mend, else MediumError.
         """
         self._deadlines.at = deadline
-        url = self._checked(uri)
+        url = self._checked(request.uri)
         for _ in range(self._settings.max_redirects + 1):
-            with self._response(url) as response:
+            with self._response(url, request.known) as response:
                 if response.status not in REDIRECTS:
-                    return self._body(response)
+                    return self._answer(response, request.known)
                 target = _header(response, b"location")
             if not target:
                 raise MediumError("broken", "a redirect to nowhere")
@@ -77,10 +74,18 @@ class HttpSource:
             raise MediumError("refused", f"the host {url.host!r} is not allowed")
         return url
 
+    def _answer(self, response: httpcore.Response, known: Validators | None) -> Answer:
+        unchanged = response.status == NOT_MODIFIED and known is not None
+        content = None if unchanged else self._body(response)
+        found = Validators(_header(response, b"etag"), _header(response, b"last-modified"))
+        control, age = _header(response, b"cache-control"), _header(response, b"age")
+        fresh = fresh_seconds(control, age, self._settings.fresh_seconds)
+        return Answer(content, found or known or found, fresh)
+
     @contextmanager
-    def _response(self, url: httpx.URL) -> Iterator[httpcore.Response]:
+    def _response(self, url: httpx.URL, known: Validators | None) -> Iterator[httpcore.Response]:
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-        headers = [(b"Host", url.netloc), *HEADERS]
+        headers = [(b"Host", url.netloc), *HEADERS, *_conditions(known)]
         timeout = {"pool": self._deadlines.left()}
         try:
             with self._pool.stream(
@@ -111,6 +116,13 @@ class HttpSource:
             if len(body) > most:
                 raise MediumError("too_large", f"more than {most} bytes")
         return bytes(body)
+
+
+def _conditions(known: Validators | None) -> list[tuple[bytes, bytes]]:
+    if known is None:
+        return []
+    wanted = ((b"If-None-Match", known.etag), (b"If-Modified-Since", known.modified))
+    return [(name, value.encode("latin-1")) for name, value in wanted if value]
 
 
 def _check_status(status: int) -> None:

@@ -4,11 +4,12 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
+from typing import Generic, TypeVar
 
-Fetch = Callable[[], bytes]
+ResultT = TypeVar("ResultT")
 
 
-class Lanes:
+class Lanes(Generic[ResultT]):
     """A thread pool with one lane per host, so that a slow host keeps most threads free for the others."""
 
     def __init__(self, threads: int, per_host: int) -> None:
@@ -16,11 +17,11 @@ class Lanes:
         self._per_host = per_host
         self._lock = Lock()
         self._running: Counter[str] = Counter()
-        self._waiting: dict[str, deque[tuple[Fetch, Future[bytes]]]] = defaultdict(deque)
+        self._waiting: dict[str, deque[tuple[Callable[[], ResultT], Future[ResultT]]]] = defaultdict(deque)
 
-    def submit(self, host: str, fetch: Fetch) -> "Future[bytes]":
+    def submit(self, host: str, fetch: Callable[[], ResultT]) -> "Future[ResultT]":
         """The future of a fetch, started as soon as its lane and a thread are free."""
-        future: Future[bytes] = Future()
+        future: Future[ResultT] = Future()
         with self._lock:
             if self._running[host] >= self._per_host:
                 self._waiting[host].append((fetch, future))
@@ -38,13 +39,13 @@ class Lanes:
             future.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _drive(self, host: str, fetch: Fetch, future: "Future[bytes]") -> None:
-        following: tuple[Fetch, Future[bytes]] | None = (fetch, future)
+    def _drive(self, host: str, fetch: Callable[[], ResultT], future: "Future[ResultT]") -> None:
+        following: tuple[Callable[[], ResultT], Future[ResultT]] | None = (fetch, future)
         while following is not None:
             _run(*following)
             following = self._following(host)
 
-    def _following(self, host: str) -> tuple[Fetch, "Future[bytes]"] | None:
+    def _following(self, host: str) -> tuple[Callable[[], ResultT], "Future[ResultT]"] | None:
         with self._lock:
             lane = self._waiting.get(host)
             if lane:
@@ -56,7 +57,7 @@ class Lanes:
             return None
 
 
-def _run(fetch: Fetch, future: "Future[bytes]") -> None:
+def _run(fetch: Callable[[], ResultT], future: "Future[ResultT]") -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

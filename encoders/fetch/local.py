@@ -9,20 +9,22 @@ from pathlib import Path
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from encoders.errors import MediumError
+from encoders.fetch.request import Answer, FetchRequest, Validators
 
 
-def read_file(uri: str, roots: Sequence[str], max_bytes: int) -> bytes:
+def read_file(request: FetchRequest, roots: Sequence[str], max_bytes: int) -> Answer:
     """The bytes of a regular file under one of the roots, once symbolic links are resolved.
 
-    Raises MediumError: "refused" outside the roots or for anything but a regular file (and says no more, so
-    that a reference cannot tell what exists), "missing", "too_large".
+    No bytes where the file's size, time and place on the disk are those that are known. Raises MediumError:
+    "refused" outside the roots or for anything but a regular file (and says no more, so that a reference
+    cannot tell what exists), "missing", "too_large".
     """
-    path = _path(uri)
+    path = _path(request.uri)
     try:
         real = path.resolve()
         if not any(real.is_relative_to(Path(root).resolve()) for root in roots):
             raise MediumError("refused", "outside the folders that may be read")
-        return _contents(real, max_bytes)
+        return _contents(real, max_bytes, request.known)
     except FileNotFoundError as error:
         raise MediumError("missing", "no such file") from error
     except (OSError, RuntimeError, ValueError) as error:
@@ -40,17 +42,20 @@ def _path(uri: str) -> Path:
     return path
 
 
-def _contents(path: Path, max_bytes: int) -> bytes:
+def _contents(path: Path, max_bytes: int, known: Validators | None) -> Answer:
     # No following of a link put there since, no waiting at a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise MediumError("refused", "not a regular file")
+        validators = Validators(f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}")
+        if validators == known:
+            return Answer(None, validators)
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise MediumError("too_large", f"more than {max_bytes} bytes")
-    return content
+    return Answer(content, validators)
 
 
 def read_data(uri: str, max_bytes: int) -> bytes:

@@ -79,7 +79,7 @@ class LateMedia:
             due = self._due()
         if not due:
             return
-        media = self._media.encode(due, self._budget_seconds)
+        media = self._media.encode(due, self._budget_seconds, anew=True)
         with self._wake:
             for one, tries in due.items():
                 encoded = media.encoded[one]

@@ -11,6 +11,7 @@ import msgspec
 from encoders.base import Encoded, Medium, Modality
 from encoders.errors import MediumError
 from encoders.fetch.request import FetchRequest
+from encoders.known_media import KnownMedia, Reference, Resolved
 from streams.metrics import FETCHES
 
 PASSING = frozenset({"missing", "too_slow"})
@@ -50,49 +51,80 @@ class MediaFetcher(Protocol):
     """`encoders.fetch.Fetcher`, as far as this worker needs it."""
 
     def fetch_many(
-        self, references: Sequence[FetchRequest], budget_seconds: float
+        self, references: Sequence[FetchRequest], budget_seconds: float, anew: bool = False
     ) -> Sequence[bytes | MediumError]: ...
 
 
 class MediaEncoder:
-    """Fetches and encodes what a batch wants, within `budget_seconds` of fetching. Any thread may call it."""
+    """Fetches and encodes what a batch wants, within `budget_seconds` of fetching. Any thread may call it.
 
-    def __init__(self, bank: Bank, fetcher: MediaFetcher, budget_seconds: float) -> None:
+    With `known`, what is behind a reference is fetched only where no vectors of it are at hand.
+    """
+
+    def __init__(
+        self, bank: Bank, fetcher: MediaFetcher, budget_seconds: float, known: KnownMedia | None = None
+    ) -> None:
         self._bank = bank
         self._fetcher = fetcher
         self._budget_seconds = budget_seconds
+        self._known = known
 
     @property
     def version(self) -> str:
         return self._bank.version
 
-    def encode(self, wanted: Iterable[Wanted], budget_seconds: float | None = None) -> EncodedMedia:
-        """Never raises for a medium's sake. Raises EncodersError for what concerns all."""
+    def encode(
+        self, wanted: Iterable[Wanted], budget_seconds: float | None = None, anew: bool = False
+    ) -> EncodedMedia:
+        """Never raises for a medium's sake. Raises EncodersError for what concerns all.
+
+        What could not be fetched a moment ago is not tried, unless `anew`.
+        """
         each = list(dict.fromkeys(wanted))
         results: dict[Wanted, Encoded] = {}
         late: set[Wanted] = set()
         media: list[tuple[Wanted, Medium]] = []
         budget = self._budget_seconds if budget_seconds is None else budget_seconds
-        for one, content in zip(each, self._contents(each, budget), strict=True):
-            if isinstance(content, bytes):
-                media.append((one, Medium(content, one.modality, one.uri or "")))
-                continue
-            results[one] = _masked(one, content)
-            if content.reason in PASSING:
-                late.add(one)
+        for one, found in zip(each, self._found(each, budget, anew), strict=True):
+            if isinstance(found, Medium):
+                media.append((one, found))
+            elif isinstance(found, Encoded):
+                results[one] = found
+            else:
+                results[one] = _masked(one, found)
+                if found.reason in PASSING:
+                    late.add(one)
         if media:
             encoded = self._bank.encode([medium for _, medium in media])
             results.update(zip((one for one, _ in media), encoded, strict=True))
         return EncodedMedia(results, frozenset(late))
 
-    def _contents(self, wanted: Sequence[Wanted], budget_seconds: float) -> list[bytes | MediumError]:
-        remote = {one: FetchRequest(one.uri, one.sha256) for one in wanted if one.uri is not None}
-        fetched = self._fetcher.fetch_many(list(remote.values()), budget_seconds) if remote else []
-        contents = dict(zip(remote, fetched, strict=True))
-        for request, content in zip(remote.values(), fetched, strict=True):
-            outcome = content.reason if isinstance(content, MediumError) else "fetched"
-            FETCHES.labels(_scheme(request.uri), outcome).inc()
-        return [contents[one] if one in remote else (one.text or "").encode() for one in wanted]
+    def _found(
+        self, wanted: Sequence[Wanted], budget_seconds: float, anew: bool
+    ) -> list[Encoded | Medium | MediumError]:
+        remote = {one: Reference(one.uri, one.sha256, one.modality) for one in wanted if one.uri is not None}
+        resolved = self._resolved(list(remote.values()), budget_seconds, anew) if remote else []
+        found = dict(zip(remote, resolved, strict=True))
+        for one, each in found.items():
+            FETCHES.labels(_scheme(one.uri or ""), each.outcome).inc()
+        return [
+            found[one].found if one in found else Medium((one.text or "").encode(), one.modality)
+            for one in wanted
+        ]
+
+    def _resolved(
+        self, references: Sequence[Reference], budget_seconds: float, anew: bool
+    ) -> Sequence[Resolved]:
+        if self._known is not None:
+            return self._known.resolve(references, budget_seconds, anew)
+        requests = [FetchRequest(one.uri, one.sha256) for one in references]
+        contents = self._fetcher.fetch_many(requests, budget_seconds, anew)
+        return [
+            Resolved(content.reason, content)
+            if isinstance(content, MediumError)
+            else Resolved("fetched", Medium(content, one.modality, one.uri))
+            for one, content in zip(references, contents, strict=True)
+        ]
 
 
 def guess_modality(uri: str) -> Modality | None:

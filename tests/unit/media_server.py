@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 BODY = bytes(range(256)) * 8
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 class MediaServer(ThreadingHTTPServer):
@@ -18,6 +19,8 @@ class MediaServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.port}"
         self.asked: Counter[str] = Counter()
         self.hosts: list[str] = []
+        self.tag = '"one"'
+        self.conditions: list[tuple[str, str | None]] = []
         self.over = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -36,6 +39,8 @@ class Handler(BaseHTTPRequestHandler):
             page(self)
         elif self.path.startswith("/to/"):
             self.answer(302, b"", Location=self.path.removeprefix("/to/"))
+        elif self.path.startswith("/copy/"):
+            self.answer(200, BODY)
         elif self.path.startswith("/status/"):
             self.answer(int(self.path.removeprefix("/status/")), b"sorry")
         else:
@@ -60,6 +65,18 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
         self.close_connection = True
 
+    def tagged(self) -> None:
+        """As a server does that keeps validators: both have to hold where both are asked about."""
+        known = self.headers["If-None-Match"]
+        if known is not None:
+            self.server.conditions.append((known, self.headers["If-Modified-Since"]))
+        if known == self.server.tag:
+            self.send_response(304)
+            self.send_header("ETag", self.server.tag)
+            self.end_headers()
+            return
+        self.answer(200, BODY + self.server.tag.encode(), ETag=self.server.tag, Last_Modified=DATE)
+
     def stall(self) -> None:
         self.server.over.wait(60)
         self.close_connection = True
@@ -82,6 +99,9 @@ PAGES: dict[str, Callable[[Handler], None]] = {
     "/endless": lambda page: page.stream(0.0, bytes(65536)),
     "/drip": lambda page: page.stream(0.01, b"x"),
     "/stall": Handler.stall,
+    "/tagged": Handler.tagged,
+    "/aged": lambda page: page.answer(200, BODY, Cache_Control="max-age=600", Age="100"),
+    "/uncertain": lambda page: page.answer(304, b""),
     "/cut": Handler.cut_short,
     "/recover": Handler.recover,
     "/boast": lambda page: page.answer(200, b"x", Length="999999999999", Connection="close"),

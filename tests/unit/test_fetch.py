@@ -18,8 +18,11 @@ from hypothesis import strategies as st
 from encoders.errors import REASONS, MediumError
 from encoders.fetch import Fetcher, FetchRequest
 from encoders.fetch.addresses import Resolver, is_allowed_host, is_public
+from encoders.fetch.failures import Failures
+from encoders.fetch.freshness import fresh_seconds
 from encoders.fetch.lanes import Lanes
 from encoders.fetch.local import read_data
+from encoders.fetch.request import Answer, Validators
 from encoders.settings import FetchSettings
 
 # The package hides its module of this name behind a mapping.
@@ -204,7 +207,132 @@ def test_objects(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_objects_without_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(REGISTRY.known_implementations, "gs", {"class": "absent_package.FileSystem"})
-    assert reason_of(FetchSettings(schemes=("gs",)), "gs://pictures/a.png") == "unsupported"
+    outcome = fetch(FetchSettings(schemes=("gs",), hosts=("pictures",)), "gs://pictures/a.png")
+    assert isinstance(outcome, MediumError)
+    assert (outcome.reason, "install penchant[gcs]" in outcome.detail) == ("unsupported", True)
+
+
+def test_buckets_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read with the worker's own rights, not those of whoever sends the reference."""
+    monkeypatch.setitem(REGISTRY._registry, "s3", MemoryFileSystem)
+    MemoryFileSystem().pipe("/pictures/a.png", b"content")
+    assert reason_of(FetchSettings(schemes=("s3",)), "s3://pictures/a.png") == "refused"
+    named = FetchSettings(schemes=("s3",), hosts=("pictures",))
+    for uri in ("s3://169.254.169.254/latest/meta-data", "s3:///pictures/a.png", "s3://pictures@others/a"):
+        assert reason_of(named, uri) == "refused"
+
+
+class MoodyStore(MemoryFileSystem):
+    """Fails as often as it was told to, then says whose content an object has."""
+
+    failures = 0
+    asked = 0
+    cachable = False
+
+    def info(self, path: str, **options: object) -> dict[str, object]:
+        type(self).asked += 1
+        if type(self).failures:
+            type(self).failures -= 1
+            raise OSError("the store is busy")
+        return {**super().info(path), "ETag": "one"}
+
+
+def test_an_object_store_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY._registry, "s3", MoodyStore)
+    MoodyStore().pipe("/pictures/moody", b"content")
+    settings = FetchSettings(schemes=("s3",), hosts=("pictures",))
+    monkeypatch.setattr(MoodyStore, "failures", 2)
+    assert fetch(settings, "s3://pictures/moody") == b"content"
+    monkeypatch.setattr(MoodyStore, "failures", 99)
+    assert reason_of(settings, "s3://pictures/moody") == "missing"
+    assert MoodyStore.failures == 96
+
+
+def test_an_object_that_did_not_change_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY._registry, "s3", MoodyStore)
+    MoodyStore().pipe("/pictures/a", b"content")
+    settings = FetchSettings(schemes=("s3",), hosts=("pictures",))
+    first = answer(settings, FetchRequest("s3://pictures/a"))
+    assert (first.content, first.validators.etag) == (b"content", "one")
+    assert answer(settings, FetchRequest("s3://pictures/a", None, first.validators)).content is None
+    other = Validators("other", first.validators.modified)
+    assert answer(settings, FetchRequest("s3://pictures/a", None, other)).content == b"content"
+
+
+def answer(settings: FetchSettings, request: FetchRequest) -> Answer:
+    fetcher = Fetcher(settings)
+    try:
+        (found,) = fetcher.answers([request], 30.0)
+    finally:
+        fetcher.close()
+    assert isinstance(found, Answer)
+    return found
+
+
+def test_a_file_that_did_not_change_is_not_read(files: FetchSettings, root: Path, tmp_path: Path) -> None:
+    uri = (root / "a b.txt").as_uri()
+    first = answer(files, FetchRequest(uri))
+    assert first.content == b"content"
+    assert answer(files, FetchRequest(uri, None, first.validators)).content is None
+    (root / "new").write_bytes(b"changed")
+    (root / "new").replace(root / "a b.txt")
+    assert answer(files, FetchRequest(uri, None, first.validators)).content == b"changed"
+    # What is known opens no way out of the roots.
+    outside = (tmp_path / "secret.txt").as_uri()
+    fetcher = Fetcher(files)
+    (refused,) = fetcher.answers([FetchRequest(outside, None, first.validators)], 30.0)
+    fetcher.close()
+    assert isinstance(refused, MediumError)
+    assert refused.reason == "refused"
+
+
+@pytest.mark.parametrize(
+    ("control", "age", "seconds"),
+    [
+        ("", "", 7.0), ("max-age=60", "", 60.0), ("public, max-age=60", "20", 40.0),
+        ("MAX-AGE=60", "90", 0.0), ('max-age="60"', "", 60.0), ("max-age=60", "soon", 60.0),
+        ("max-age=31536000", "", 86_400.0), ("no-store", "", 0.0), ("max-age=60, no-cache", "", 0.0),
+        ("s-maxage=60", "", 7.0), ("max-age=-1", "", 7.0),
+        ('no-cache="Set-Cookie"', "", 0.0), ("public", "3", 7.0),
+    ],
+)  # fmt: skip
+def test_how_long_an_answer_stays_fresh(control: str, age: str, seconds: float) -> None:
+    assert fresh_seconds(control, age, 7.0) == seconds
+
+
+def test_failures_are_remembered_for_a_while() -> None:
+    now = [100.0]
+    failures = Failures(30.0, lambda: now[0])
+    failures.add(("https://a", None), MediumError("missing", "HTTP 404"))
+    failures.add(("https://b", None), MediumError("too_slow", "the budget is used up"))
+    assert failures.get(("https://b", None)) is None
+    assert failures.get(("https://a", "sha")) is None
+    now[0] = 129.0
+    found = failures.get(("https://a", None))
+    assert found is not None
+    assert found.reason == "missing"
+    now[0] = 130.0
+    assert failures.get(("https://a", None)) is None
+    failures.add(("https://a", None), MediumError("missing", "HTTP 404"))
+    failures.forget(("https://a", None))
+    assert failures.get(("https://a", None)) is None
+    never = Failures(0.0)
+    never.add(("https://a", None), MediumError("missing", "HTTP 404"))
+    assert never.get(("https://a", None)) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "allowed"),
+    [
+        ("https://example.org/a", True), ("https://others.org/a", False), ("http://example.org/a", False),
+        ("s3://example.org/a", True), ("gs://example.org/a", False), ("file:///etc/passwd", False),
+        ("data:,a", False), ("https://[::1", False), ("", False), ("https:", False),
+    ],
+)  # fmt: skip
+def test_what_a_reference_itself_allows(uri: str, allowed: bool) -> None:
+    fetcher = Fetcher(FetchSettings(schemes=("https", "s3", "file", "data"), hosts=("example.org",)))
+    assert fetcher.allows(uri) is allowed
+    fetcher.close()
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import httpcore
 import pytest
-from media_server import BODY, MediaServer, running
+from media_server import BODY, DATE, MediaServer, running
 
 from encoders.errors import MediumError
 from encoders.fetch import Fetcher, FetchRequest
 from encoders.fetch.addresses import Resolver
 from encoders.fetch.deadlines import Deadlines, VettedBackend
+from encoders.fetch.request import Answer, Validators
 from encoders.settings import FetchSettings
 
 OPEN = FetchSettings(schemes=("http", "https"), allow_private_addresses=True, max_bytes=100_000)
@@ -73,7 +74,7 @@ def test_checksum(fetcher: Fetcher, server: MediaServer) -> None:
     [("none", "missing"), ("status/410", "missing"), ("status/403", "refused"), ("status/401", "refused"),
      ("status/500", "missing"), ("status/206", "missing"), ("boast", "too_large"), ("endless", "too_large"),
      ("cut", "broken"), ("gzip", "unsupported"), ("nowhere", "broken"),
-     ("loop", "refused"), ("garbage", "broken")],
+     ("loop", "refused"), ("garbage", "broken"), ("uncertain", "missing")],
 )  # fmt: skip
 def test_reasons(fetcher: Fetcher, server: MediaServer, path: str, reason: str) -> None:
     assert reason_of(fetcher, f"{server.url}/{path}") == reason
@@ -114,6 +115,75 @@ def test_the_same_reference_is_fetched_once(fetcher: Fetcher, server: MediaServe
     outcomes = fetcher.fetch_many([FetchRequest(f"{server.url}/body?once")] * 5, BUDGET)
     assert {type(outcome) for outcome in outcomes} == {MediumError}
     assert server.asked["/body?once"] == before + 1
+
+
+def test_what_did_not_change_is_not_sent_again(fetcher: Fetcher, server: MediaServer) -> None:
+    uri = f"{server.url}/tagged"
+    first = answer(fetcher, FetchRequest(uri))
+    assert first.validators == Validators('"one"', DATE)
+    again = answer(fetcher, FetchRequest(uri, None, first.validators))
+    assert again.content is None
+    assert server.conditions[-1] == ('"one"', DATE)
+    server.tag = '"two"'
+    changed = answer(fetcher, FetchRequest(uri, None, first.validators))
+    assert (changed.content, changed.validators.etag) == (BODY + b'"two"', '"two"')
+
+
+def test_the_server_says_how_long_nobody_need_ask(fetcher: Fetcher, server: MediaServer) -> None:
+    assert answer(fetcher, FetchRequest(f"{server.url}/aged")).fresh_seconds == 500.0
+    assert answer(fetcher, FetchRequest(f"{server.url}/body")).fresh_seconds == OPEN.fresh_seconds
+
+
+def answer(fetcher: Fetcher, request: FetchRequest) -> Answer:
+    (found,) = fetcher.answers([request], BUDGET)
+    assert isinstance(found, Answer)
+    return found
+
+
+def test_a_dead_reference_is_asked_for_once_in_a_while(server: MediaServer) -> None:
+    fetcher = Fetcher(OPEN)
+    dead = FetchRequest(f"{server.url}/none?dead")
+    for _ in range(3):
+        (outcome,) = fetcher.fetch_many([dead], BUDGET)
+        assert isinstance(outcome, MediumError)
+        assert outcome.reason == "missing"
+    assert server.asked["/none?dead"] == 1
+    fetcher.fetch_many([dead], BUDGET, anew=True)
+    assert server.asked["/none?dead"] == 2
+    fetcher.close()
+
+
+def test_what_comes_back_to_life_is_no_failure_any_more(server: MediaServer) -> None:
+    fetcher = Fetcher(OPEN)
+    checked = FetchRequest(f"{server.url}/body", hashlib.sha256(b"").hexdigest())
+    assert isinstance(fetcher.fetch_many([checked], BUDGET)[0], MediumError)
+    assert fetch(fetcher, f"{server.url}/body") == BODY
+    fetcher.close()
+
+
+def test_no_host_gets_more_than_its_share_of_fetches(server: MediaServer) -> None:
+    settings = FetchSettings(schemes=("http",), allow_private_addresses=True, concurrency_per_host=2)
+    fetcher = Fetcher(settings)
+    busiest = [0]
+    running_now = [0]
+    lock = threading.Lock()
+    get = fetcher._http.get
+
+    def counted(request: FetchRequest, deadline: float) -> Answer:
+        with lock:
+            running_now[0] += 1
+            busiest[0] = max(busiest[0], running_now[0])
+        try:
+            return get(request, deadline)
+        finally:
+            with lock:
+                running_now[0] -= 1
+
+    fetcher._http.get = counted  # type: ignore[method-assign]
+    requests = [FetchRequest(f"{server.url}/copy/{number}") for number in range(20)]
+    fetcher.fetch_many(requests, BUDGET)
+    fetcher.close()
+    assert busiest[0] <= 2
 
 
 def test_nobody_there(fetcher: Fetcher) -> None:
@@ -161,11 +231,28 @@ def test_hosts_are_asked_for_by_name_at_each_redirect(server: MediaServer) -> No
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::1]",
-                                  "0.0.0.0", "[::ffff:127.0.0.1]", "169.254.169.254"])  # fmt: skip
+                                  "0.0.0.0", "[::ffff:127.0.0.1]", "169.254.169.254", "0177.0.0.1",
+                                  "127.0.0.1.", "localhost.", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]",
+                                  "[2002:7f00:1::]", "[fe80::1]", "[fe80::1%25lo]", "[fd00::1]", "10.0.0.1",
+                                  "172.16.0.1", "192.168.0.1", "100.64.0.1", "１２７.0.0.1",
+                                  "127。0。0。1"])  # fmt: skip
 def test_private_addresses_are_refused_by_default(server: MediaServer, host: str) -> None:
     fetcher = Fetcher(PUBLIC)
     before = sum(server.asked.values())
     assert reason_of(fetcher, f"http://{host}:{server.port}/body") in ("refused", "missing")
+    assert sum(server.asked.values()) == before
+    fetcher.close()
+
+
+def test_proxies_of_the_environment_are_not_asked(
+    server: MediaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy would resolve names itself, and connect to what nobody vetted."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, server.url)
+    fetcher = Fetcher(PUBLIC, local)
+    before = sum(server.asked.values())
+    assert reason_of(fetcher, "http://example.org/body") == "refused"
     assert sum(server.asked.values()) == before
     fetcher.close()
 
@@ -190,8 +277,9 @@ def test_a_redirect_to_a_private_address_is_refused(
     fetcher = Fetcher(PUBLIC, lambda host, port: ["93.184.216.34" if host == "example.org" else "127.0.0.1"])
     start = f"http://example.org:{server.port}"
     assert fetch(fetcher, f"{start}/body") == BODY
-    for target in ("127.0.0.1", "inner.test"):
+    for target in ("127.0.0.1", "inner.test", "169.254.169.254", "[::1]", "10.0.0.1", "[fe80::1]", "0.0.0.0"):
         assert reason_of(fetcher, f"{start}/to/http://{target}:{server.port}/body") == "refused"
+    assert reason_of(fetcher, f"{start}/to//to/http://127.0.0.1:{server.port}/body") == "refused"
     fetcher.close()
 
 

@@ -27,7 +27,7 @@ class TiredFetcher:
         self.calls: list[int] = []
 
     def fetch_many(
-        self, references: Sequence[FetchRequest], budget_seconds: float
+        self, references: Sequence[FetchRequest], budget_seconds: float, anew: bool = False
     ) -> list[bytes | MediumError]:
         self.calls.append(len(references))
         if len(self.calls) <= self.failures:
