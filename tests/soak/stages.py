@@ -159,7 +159,7 @@ class EngineStage(Stage):
         return Path(settings.app.data, NAME)
 
     def stores(self, settings: Settings) -> Iterable[Path]:
-        return self.disk(settings).glob("*")
+        return self.disk(settings).glob("[0-9]*")
 
     def judge(self) -> Outcome:
         outcome = Outcome("", self.name, self.events())
@@ -221,7 +221,7 @@ class WorkersStage(Stage):
         return Path(settings.app.data, "interests")
 
     def stores(self, settings: Settings) -> Iterable[Path]:
-        return self.disk(settings).glob("*/interests/*")
+        return self.disk(settings).glob("*/interests/[0-9]*")
 
     def judge(self) -> Outcome:
         raw, packs = raw_events(self.settings), packs_by_partition(self.settings)
