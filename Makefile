@@ -35,8 +35,11 @@ format: $(READY)
 bench: $(READY)
 	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
+# Failures under load, for hours. REPETITIONS=1 plays each scenario once, ONLY=FILE plays one file of tests/soak.
+REPETITIONS ?= 3
 soak: $(READY)
-	$(BIN)/python -m pytest -m soak --timeout 3600 tests/soak
+	SOAK_REPETITIONS=$(REPETITIONS) $(BIN)/python -m pytest -m soak -s --timeout 7200 tests/soak/$(ONLY)
+	$(BIN)/python -m tests.soak.outcomes
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
 lock: $(READY)

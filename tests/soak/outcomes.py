@@ -74,7 +74,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else RESULTS
-    lines = path.read_bytes().splitlines()
+    lines = path.read_bytes().splitlines() if path.exists() else []
     print(table([msgspec.json.decode(line, type=Outcome) for line in lines]))
 
 
