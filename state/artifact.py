@@ -1,9 +1,11 @@
 """A model artifact: every number of the interest model, as files and in memory."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,6 +17,7 @@ from safetensors.numpy import load, save
 from state.errors import ModelError
 from state.events import ACTIONS
 from state.layout import DIM, HALF_LIVES_SECONDS, HEAD_COUNT, HEAD_DIM, MODALITY_COUNT, RING, SHARED_DIM
+from state.rowwise import LayerNorm
 
 Float32 = NDArray[np.float32]
 
@@ -92,6 +95,15 @@ MAY_EXCLUDE = frozenset({"head_action", "attention_action", "review_action", "di
 """Biases by action, where minus infinity keeps an action out."""
 
 
+class Norms(NamedTuple):
+    """The layer normalisations of a model; `item` has one for each modality."""
+
+    item: Sequence[LayerNorm]
+    event: LayerNorm
+    review: LayerNorm
+    readout: LayerNorm
+
+
 @dataclass(frozen=True)
 class Weights:
     """The numbers, float32, shapes as in SHAPES.
@@ -153,6 +165,15 @@ class Weights:
     readout_hidden_out: Float32
     readout_gain: Float32
     readout_bias: Float32
+
+    @cached_property
+    def norms(self) -> Norms:
+        return Norms(
+            [LayerNorm(gain, bias) for gain, bias in zip(self.item_gain, self.item_bias, strict=True)],
+            LayerNorm(self.event_gain, self.event_bias),
+            LayerNorm(self.review_gain, self.review_bias),
+            LayerNorm(self.readout_gain, self.readout_bias),
+        )
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from state.layout import (
     MODALITY_HEAD,
     NEVER,
 )
-from state.rowwise import layer_norm, product, silu
+from state.rowwise import product, silu
 from state.slots import Slots, directions
 
 Times = NDArray[np.int64]
@@ -82,7 +82,7 @@ def events(weights: Weights, slots: Slots) -> Float32:
 
 def normed(weights: Weights, x: Float32) -> Float32:
     """LayerNorm of x, from which scores, values and attention are made."""
-    return layer_norm(x, weights.event_gain, weights.event_bias)
+    return weights.norms.event(x)
 
 
 def scores(weights: Weights, asked: Float32, slots: Slots) -> Float32:

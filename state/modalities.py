@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from state.artifact import Float32, Weights
 from state.layout import DIM, MODALITY_COUNT, SHARED_DIM
-from state.rowwise import divisor, finite, layer_norm, product, unit
+from state.rowwise import divisor, finite, product, unit
 
 _BYTES = SHARED_DIM * 2
 
@@ -37,7 +37,7 @@ def fuse(weights: Weights, vectors: Sequence[Mapping[int, bytes]]) -> Fused:
         if contents:
             rows, arrays = _usable(found, contents)
             projected = product(arrays, weights.item_project[modality])
-            part = layer_norm(projected, weights.item_gain[modality], weights.item_bias[modality])
+            part = weights.norms.item[modality](projected)
             parts[rows, modality] = part
             asked = np.einsum("nd,d->n", part, weights.item_gate[modality])
             gates[rows, modality] = asked + weights.item_gate_bias[modality]

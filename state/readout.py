@@ -19,7 +19,7 @@ from state.heads import (
 )
 from state.layout import HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
 from state.ring import cancelled, contributing, newest_first
-from state.rowwise import divisor, finite, layer_norm, product, silu, unit
+from state.rowwise import divisor, finite, product, silu, unit
 from state.slots import Slots, directions
 
 Bool = NDArray[np.bool_]
@@ -118,7 +118,7 @@ class Reader:
         x = self._events(slots, vectors)
         times = slots["time"]
         gap = np.where(present, times[:, :1] - np.where(present, times, 0), 0)
-        bucket = np.clip(np.frexp(gap / 1000 + 1)[1] - 1, 0, TIME_BUCKETS - 1)
+        bucket = np.minimum(np.maximum(np.frexp(gap / 1000 + 1)[1] - 1, 0), TIME_BUCKETS - 1)
         feeds = present & self._admitted[slots["action"]]
         keys, weight = normed(self._weights, x), log_weights(slots)
         return Ring(slots, present, feeds, vectors, x, keys, weight, bucket)
@@ -173,12 +173,12 @@ class Reader:
         out = weights.readout_latest * query + product(facts, weights.readout_out)
         out += self._look(ring, key)
         if self._review.heads:
-            out = layer_norm(out, weights.review_gain, weights.review_bias)
+            out = weights.norms.review(out)
             out += self._review(ring, out)
         if weights.readout_in.shape[1]:
             hidden = silu(product(out, weights.readout_in) + weights.readout_in_bias)
             out = out + product(hidden, weights.readout_hidden_out)
-        return unit(layer_norm(out, weights.readout_gain, weights.readout_bias))
+        return unit(weights.norms.readout(out))
 
     def _query(self, ring: Ring) -> tuple[Float32, Float32]:
         """x_T and LN(x_T) of the latest event that may ask; zero where the ring has none."""

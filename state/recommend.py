@@ -151,7 +151,7 @@ class Recommender:
         valid = candidate_scores > BARRED
         valid[:, first.shape[1] :] &= fit[rows, second]
         places = self._choose(candidates, candidate_scores, valid)
-        taken = places.clip(0)
+        taken = np.maximum(places, 0)
         chosen = np.where(places >= 0, candidates[rows, taken], -1)
         return chosen, candidate_scores[rows, taken], places >= first.shape[1]
 

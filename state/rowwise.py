@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 
+_LEAST = np.finfo(np.float32).smallest_subnormal
+"""Above zero, and below nothing else that is."""
+_LOWEST = np.finfo(np.float32).min
+
 
 def product(rows: Float32, matrix: Float32) -> Float32:
     """Vectors [..., a] times matrices [..., a, b], each on its own: [..., b]."""
@@ -32,34 +36,42 @@ def to_unit(vectors: Float32) -> Float32:
 
 def _inverse_length(vectors: Float32) -> Float32:
     square = np.vecdot(vectors, vectors)[..., None]
-    length: Float32 = np.sqrt(np.where(square > 0, square, np.float32(1)))
-    return np.reciprocal(length)
+    return np.asarray(np.reciprocal(np.sqrt(np.maximum(square, _LEAST))), np.float32)
 
 
-def layer_norm(vectors: Float32, gain: Float32, bias: Float32) -> Float32:
-    """Layer normalisation (Ba, Kiros, Hinton 2016) over the last axis."""
-    share = np.float32(1 / vectors.shape[-1])
-    mean = np.vecdot(vectors, np.ones(vectors.shape[-1], np.float32)) * share
-    out: Float32 = vectors - mean[..., None]
-    scale = np.reciprocal(np.sqrt(np.vecdot(out, out) * share + np.float32(1e-8)))[..., None]
-    if (gain == gain[0]).all():
-        out *= scale * gain[0]
-    else:
-        out *= scale
-        out *= gain
-    if bias.any():
-        out += bias
-    return out
+class LayerNorm:
+    """Layer normalisation (Ba, Kiros, Hinton 2016) over the last axis.
+
+    What a gain that is the same everywhere, and a bias of zero, would cost each time is found out once.
+    """
+
+    def __init__(self, gain: Float32, bias: Float32) -> None:
+        self._ones = np.ones(len(gain), np.float32)
+        self._share = np.float32(1 / len(gain))
+        self._scale = gain[0] if (gain == gain[0]).all() else np.float32(1)
+        self._gain = None if (gain == gain[0]).all() else gain
+        self._bias = bias if bias.any() else None
+
+    def __call__(self, vectors: Float32) -> Float32:
+        mean = np.vecdot(vectors, self._ones) * self._share
+        out: Float32 = vectors - mean[..., None]
+        spread = np.sqrt(np.vecdot(out, out) * self._share + np.float32(1e-8))
+        out *= (np.reciprocal(spread) * self._scale)[..., None]
+        if self._gain is not None:
+            out *= self._gain
+        if self._bias is not None:
+            out += self._bias
+        return out
 
 
 def finite(logits: Float32) -> Float32:
-    """Zero for minus infinity, which nothing can be compared with."""
-    return np.where(logits == -np.inf, np.float32(0), logits)
+    """The lowest number for minus infinity, which cannot be subtracted."""
+    return np.maximum(logits, _LOWEST)
 
 
 def divisor(total: Float32) -> Float32:
-    """What to divide by where a total may be zero."""
-    return np.where(total > 0, total, np.float32(1))
+    """What to divide by where a total, of which nothing is a part, may be zero."""
+    return np.maximum(total, _LEAST)
 
 
 def silu(values: Float32) -> Float32:

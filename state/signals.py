@@ -33,11 +33,11 @@ def factors(actions: Codes, values: Float64, dwell: Float64, watched: Float64) -
     fraction (half is neutral) counts, else the dwell time (10 seconds are neutral). A skip weighs less
     the more was watched before.
     """
-    values = np.clip(values, 0, 5)
+    values = np.minimum(np.maximum(values, 0), 5)
     rating = np.where(values < 1, 2 * values, np.where(values > 1, (values - 1) / 2, 1.0))
     rating = np.where(np.isnan(values) | REJECTING[actions], 1.0, rating)
-    share = np.clip(watched, 0, 1)
-    seconds = np.clip(dwell, 0, 1e9)
+    share = np.minimum(np.maximum(watched, 0), 1)
+    seconds = np.minimum(np.maximum(dwell, 0), 1e9)
     by_dwell = np.where(np.isnan(dwell), 1.0, 2 * seconds / (seconds + NEUTRAL_DWELL_SECONDS))
     attention = np.where(np.isnan(watched), by_dwell, 2 * share)
     unwatched = np.where(np.isnan(watched), 1.0, 1 - share)
@@ -48,5 +48,5 @@ def factors(actions: Codes, values: Float64, dwell: Float64, watched: Float64) -
 def dwell_buckets(dwell: Float64) -> NDArray[np.uint8]:
     """Bucket of each dwell time in seconds, 0 where it is NaN (see `artifact.DWELL_BUCKETS`)."""
     known = ~np.isnan(dwell)
-    exponents = np.frexp(np.where(known, np.clip(dwell, 0, 1e9), 0.0))[1]
-    return np.where(known, np.clip(exponents + 1, 1, DWELL_BUCKETS - 1), 0).astype(np.uint8)
+    exponents = np.frexp(np.where(known, np.minimum(np.maximum(dwell, 0), 1e9), 0.0))[1]
+    return np.where(known, np.minimum(np.maximum(exponents + 1, 1), DWELL_BUCKETS - 1), 0).astype(np.uint8)

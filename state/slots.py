@@ -50,7 +50,7 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     event gave nothing or itself rejected.
     """
     slots = np.zeros(len(rows), SLOT)
-    slots["time"] = np.clip(np.array([row.time for row in rows], np.int64), -FARTHEST, FARTHEST)
+    slots["time"] = _within([row.time for row in rows])
     slots["event"] = [event_hash(row.event_id) for row in rows]
     slots["item"] = [item_hash(row.item_id) if row.item_id is not None else 0 for row in rows]
     slots["sequence"] = [row.sequence if row.kind else 0 for row in rows]
@@ -61,7 +61,7 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     weights = artifact.weights.action_weight[actions] * factor
     retracts = np.array([row.kind == RowKind.RETRACT for row in rows], bool)
     answer = artifact.weights.action_weight[UNLIKE] * (~REJECTING[actions] & (weights > 0))
-    slots["weight"] = np.clip(np.where(retracts, answer, weights), 0, _WEIGHT_LIMIT)
+    slots["weight"] = np.minimum(np.maximum(np.where(retracts, answer, weights), 0), _WEIGHT_LIMIT)
     slots["action"] = actions
     slots["dwell"] = dwell_buckets(dwell)
     _fill(slots, fuse(artifact.weights, [row.vectors for row in rows]))
@@ -79,6 +79,10 @@ def _fill(slots: Slots, fused: Fused) -> None:
     slots["vector"] = np.rint(fused.vectors * scale)
     slots["shares"] = np.rint(fused.shares * np.float32(255))
     slots["flags"] = np.where(fused.usable, FLAG_USABLE, 0)
+
+
+def _within(times: Sequence[int]) -> NDArray[np.int64]:
+    return np.minimum(np.maximum(np.array(times, np.int64), -FARTHEST), FARTHEST)
 
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ CAUSES = 64
 TOPICS = 16
 
 _ONE = 10**DECIMALS
+_VECTORS = 1 + HEAD_COUNT
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 _NO_REASONS: list[Reason] = []
@@ -63,8 +64,7 @@ class Portraits:
         self._versions = readouts.version.tolist()
         self._counts = readouts.event_count.tolist()
         self._times = readouts.time_ms.tolist()
-        self._vectors = _as_json(readouts.interest)
-        self._heads = _as_json(readouts.heads)
+        self._vectors = _as_json(np.concatenate([readouts.interest[:, None], readouts.heads], axis=1))
         self._weights = _rounded(readouts.head_weights)
         self._modalities = _rounded(readouts.modalities)
 
@@ -72,17 +72,18 @@ class Portraits:
         self, user: int, user_id: str, cause: Cause, topics: Mapping[str, float], as_of: AsOf
     ) -> bytes:
         """The record of `interests` for the user at place `user` of the batch, as JSON."""
+        vectors = self._vectors[user * _VECTORS : (user + 1) * _VECTORS]
         return _json.encode(
             Interest(
                 user_id=user_id,
                 version=self._versions[user],
                 timestamp=self._times[user],
                 model=self._model,
-                vector=self._vectors[user],
+                vector=vectors[0],
                 heads=[
                     Head(half_life, weight, vector)
                     for half_life, weight, vector in zip(
-                        _HALF_LIVES, self._weights[user], self._heads[user * HEAD_COUNT :], strict=False
+                        _HALF_LIVES, self._weights[user], vectors[1:], strict=True
                     )
                     if weight > 0
                 ],

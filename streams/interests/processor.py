@@ -1,7 +1,6 @@
 """From packs to interests and slates: what the state engine runs for `interactions.encoded`."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -29,6 +28,10 @@ _ACTIONS = frozenset(range(len(ACTIONS)))
 _KINDS = frozenset(int(kind) for kind in RowKind)
 _encoder = msgspec.msgpack.Encoder()
 _OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
+
+_EVENT, _AMEND = int(RowKind.EVENT), int(RowKind.AMEND)
+_TOGETHER = 64
+"""Users who are read and ranked at a time: what they need together stays in a core's cache."""
 
 Stored = Mapping[int, Mapping[bytes, bytes | None]]
 
@@ -99,7 +102,8 @@ class InterestsProcessor:
             self._fold(members, stored, effects)
             shown = [member for member in members if member.cause is not None or member.due]
             self._hold(shown, stored, effects, clock_ms)
-            self._publish(shown, work, effects)
+            for part in _parts([member for member in shown if member.state is not None]):
+                self._publish(part, work, effects)
         except StateError as error:
             raise EngineError(str(error)) from error
         return effects
@@ -117,24 +121,28 @@ class InterestsProcessor:
         moved = [member for member in members if member.rows]
         folded = self._fusion.fold([member.state for member in moved], [member.rows for member in moved])
         deltas: dict[int, dict[str, ItemDelta]] = {partition: {} for partition in effects}
+        told: dict[int, list[Outcome]] = {partition: [] for partition in effects}
         for member, state, outcomes in zip(moved, folded.states, folded.outcomes, strict=True):
             effect = effects[member.partition]
-            effect.counts.update(_OUTCOME_NAMES[outcome] for outcome in outcomes)
+            told[member.partition] += outcomes
             if state != member.state:
                 effect.puts[KIND_FUSION + member.key] = state
                 member.state = state
-            counted = [
-                row
-                for row, outcome in zip(member.rows, outcomes, strict=True)
-                if outcome not in _WITHOUT_EFFECT
-            ]
+            counted: Sequence[Row] = member.rows
+            if not _WITHOUT_EFFECT.isdisjoint(outcomes):
+                counted = [
+                    row
+                    for row, outcome in zip(counted, outcomes, strict=True)
+                    if outcome not in _WITHOUT_EFFECT
+                ]
             if counted:
                 self._count(member, counted, stored, effect)
                 _count_items(deltas[member.partition], counted)
-        for partition, items in deltas.items():
-            effects[partition].outputs.extend(
-                delta_output(self._topics.item_deltas, delta) for delta in items.values()
-            )
+        for partition, effect in effects.items():
+            effect.counts.update([_OUTCOME_NAMES[outcome] for outcome in told[partition]])
+            effect.outputs += [
+                delta_output(self._topics.item_deltas, delta) for delta in deltas[partition].values()
+            ]
 
     def _count(self, member: _Member, rows: Sequence[Row], stored: Stored, effect: Effects) -> None:
         key = KIND_PROFILE + member.key
@@ -145,11 +153,12 @@ class InterestsProcessor:
         after = encode_profile(member.profile)
         if after != before:
             effect.puts[key] = after
-        last = rows[-1]
-        trace = next((row.traceparent for row in reversed(rows) if row.traceparent is not None), None)
-        member.cause = Cause([row.event_id for row in rows[-CAUSES:]], last.time, trace)
-        member.moment = max(row.broker_time for row in rows)
-        effect.broker_times.extend(row.broker_time for row in rows if row.kind == RowKind.EVENT)
+        traces = [row.traceparent for row in rows if row.traceparent is not None]
+        member.cause = Cause(
+            [row.event_id for row in rows[-CAUSES:]], rows[-1].time, traces[-1] if traces else None
+        )
+        member.moment = max([row.broker_time for row in rows])
+        effect.broker_times += [row.broker_time for row in rows if row.kind == _EVENT]
 
     def _hold(
         self, members: Sequence[_Member], stored: Stored, effects: Mapping[int, Effects], clock_ms: int
@@ -171,9 +180,6 @@ class InterestsProcessor:
     def _publish(
         self, members: Sequence[_Member], work: Mapping[int, Work[Row]], effects: Mapping[int, Effects]
     ) -> None:
-        members = [member for member in members if member.state is not None]
-        if not members:
-            return
         readouts = self._fusion.read([member.state for member in members if member.state is not None])
         portraits = Portraits(readouts, self._fusion.artifact.version)
         slates = self._rank(members, readouts)
@@ -228,6 +234,14 @@ def _sorted_out(pack: Pack) -> tuple[list[Row], list[Refusal]]:
     return known, refused
 
 
+def _parts(members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
+    """All of them, in parts of about the same size."""
+    count = max(1, round(len(members) / _TOGETHER))
+    size = max(1, -(-len(members) // count))
+    for start in range(0, len(members), size):
+        yield members[start : start + size]
+
+
 def _members(work: Mapping[int, Work[Row]], stored: Stored) -> list[_Member]:
     members: list[_Member] = []
     for partition, part in work.items():
@@ -254,11 +268,11 @@ def _members(work: Mapping[int, Work[Row]], stored: Stored) -> list[_Member]:
 def _count_items(deltas: dict[str, ItemDelta], rows: Iterable[Row]) -> None:
     """Add what happened to each item; a retraction takes its event off."""
     for row in rows:
-        if row.item_id is None or row.kind == RowKind.AMEND:
+        if row.item_id is None or row.kind == _AMEND:
             continue
         delta = deltas.get(row.item_id)
         if delta is None:
             delta = deltas[row.item_id] = ItemDelta(row.item_id, row.time, {})
-        counts = Counter(delta.counts)
         delta.time = max(delta.time, row.time)
-        delta.counts[row.action] = counts[row.action] + (1 if row.kind == RowKind.EVENT else -1)
+        gained = 1 if row.kind == _EVENT else -1
+        delta.counts[row.action] = delta.counts.get(row.action, 0) + gained
