@@ -12,6 +12,7 @@ from streams.engine.kafka_tail import KafkaTail
 from streams.engine.placement import Rules
 from streams.engine.processor import Processor
 from streams.engine.runner import Runner, RunnerOptions
+from streams.engine.source_check import kafka_source_check
 from streams.engine.standby import StandbyOptions, Standbys
 from streams.settings import Settings
 
@@ -69,6 +70,7 @@ def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT
         rest_seconds=settings.kafka.session_timeout_ms / 1000 + 1,
         interval_seconds=spec.interval_seconds,
         beat=spec.beat,
+        check=kafka_source_check(settings.kafka, spec.source),
     )
     return Runner(kafka_engine(settings, spec, processor, standbys), options, standbys)
 

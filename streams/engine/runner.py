@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -27,6 +28,7 @@ NO_FLOW = 0
 _TICK_SECONDS = 0.02
 _MEASURE_SECONDS = 10.0
 _AGAIN_SECONDS = 1.0
+_CHECK_SECONDS = 5.0
 _OPENERS = 4
 _TRIES = 5
 
@@ -56,6 +58,8 @@ class RunnerOptions:
     interval_seconds: float = 0.0
     """Least time between two batches, for engines that serve throughput rather than freshness."""
     beat: Callable[[], None] = lambda: None
+    check: Callable[[], None] = lambda: None
+    """Called every few seconds, beside the engine. What it raises ends the engine."""
 
 
 @dataclass(slots=True, eq=False)
@@ -101,17 +105,21 @@ class Runner(Generic[RowT]):
         self._room = threading.Event()
         self._room.set()
         self._stopping = False
+        self._stopped = threading.Event()
         self._ended = False
         self._openers = ThreadPoolExecutor(_OPENERS, f"{options.name}-open")
+        self._checker = threading.Thread(target=self._check, name=f"{options.name}-check", daemon=True)
         self._thread = threading.Thread(target=self._run, name=f"{options.name}-engine", daemon=True)
 
     def start(self) -> None:
         self.standbys.start()
         self._thread.start()
+        self._checker.start()
 
     def stop(self, seconds: float) -> None:
         """End the batch in flight and close all partitions. Raises EngineError where that takes too long."""
         self._stopping = True
+        self._stopped.set()
         self._wake.set()
         self._thread.join(seconds)
         self.standbys.stop()
@@ -214,6 +222,14 @@ class Runner(Generic[RowT]):
             self.failure = _converted(error)
         finally:
             self._end()
+
+    def _check(self) -> None:
+        while not self._stopped.wait(_CHECK_SECONDS):
+            try:
+                self._options.check()
+            except Exception as error:
+                self._ask(partial(_raise, error))
+                return
 
     def _serve(self) -> None:
         while True:
@@ -369,6 +385,10 @@ class Runner(Generic[RowT]):
             self._engine.close_all()
         except BaseException as error:
             self.failure = self.failure or _converted(error)
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _converted(error: BaseException) -> EngineError:

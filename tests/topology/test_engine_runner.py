@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from state.store import MemoryStore
+from streams.engine import runner as runner_module
 from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.faults import no_fault
 from streams.engine.journal import Cancelled, Facts
@@ -328,6 +329,24 @@ def test_the_watchdog_is_told_of_every_step() -> None:
     bench = Bench(beat=lambda: beats.append(1))  # type: ignore[arg-type]
     bench.runner.start()
     until(lambda: len(beats) > 3)
+    bench.runner.stop(SECONDS)
+
+
+def test_what_a_check_raises_ends_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "_CHECK_SECONDS", 0.01)
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise SourceRecreated("the source is another topic")
+
+    bench = Bench(check=check)  # type: ignore[arg-type]
+    bench.runner.start()
+    until(lambda: bench.runner.failure is not None)
+    with pytest.raises(SourceRecreated):
+        bench.runner.check()
+    assert len(calls) == 3
     bench.runner.stop(SECONDS)
 
 
