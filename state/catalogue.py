@@ -78,7 +78,9 @@ class Catalogue:
         self._space = space
         self._free: list[int] = []
         self._category_codes: dict[str, int] = {}
-        self._positions: dict[str, tuple[int, int]] = {}
+        self._positions: dict[str, tuple[int, int, bytes]] = {}
+        self._raw_topics: dict[bytes, bytes] = {}
+        """One object for each id, however many items have it."""
         self._void: set[str] = set()
         self._heights: dict[str, float] = {}
 
@@ -95,7 +97,8 @@ class Catalogue:
         """Take records of `items.encoded` in log order, None for a null value; returns how many counted.
 
         Of two records of an item from one raw partition the one with the higher offset holds, whatever
-        order they come in; between partitions (the raw topic was widened) the later in the log.
+        order they come in; between partitions (the raw topic was widened) and between raw topics (it was
+        made anew) the later in the log.
         """
         taken: dict[str, EncodedItem | None] = {}
         count = 0
@@ -134,11 +137,13 @@ class Catalogue:
             self._void.discard(item_id)
             return not late
         known = self._positions.get(item_id)
-        if known is not None and known[0] == item.partition and item.offset < known[1]:
+        place = (item.partition, item.topic)
+        if known is not None and (known[0], known[2]) == place and item.offset < known[1]:
             if item.withdrawn:
                 self._void.add(item_id)
             return False
-        self._positions[item_id] = (item.partition, item.offset)
+        topic = self._raw_topics.setdefault(item.topic, item.topic)
+        self._positions[item_id] = (item.partition, item.offset, topic)
         self._void.discard(item_id)
         return True
 

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from state.events import NO_TOPIC
 from streams.errors import RecordError
 from streams.raw import RawHeaders, RawRecord, header
+from streams.topic_ids import id_text
 
 MAX_MESSAGE = 500
 """Characters of the message."""
@@ -14,6 +16,8 @@ ORIGINAL_PREFIX = "original-"
 TRUNCATED = "truncated"
 """Header that is there when not all of the record fitted: the bytes that its value had."""
 
+TOPIC_ID = "topic_id"
+"""Header with the id of the record's topic, as Kafka's tools show it: one made anew has another."""
 _KEPT = "traceparent"
 _RECORD_OVERHEAD = 1024
 
@@ -40,7 +44,8 @@ def set_aside(record: RawRecord, stage: str, error: RecordError, now_ms: int | N
 
 
 def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
-    """UTF-8 headers topic, partition, offset, stage, error_class, message, time; then the original ones."""
+    """UTF-8 headers topic, partition, offset, stage, error_class, message, time; topic_id where it is known;
+    then the original ones."""
     record = letter.record
     told = {
         "topic": record.topic,
@@ -51,6 +56,8 @@ def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
         "message": letter.message[:MAX_MESSAGE],
         "time": str(letter.time),
     }
+    if record.topic_id != NO_TOPIC:
+        told[TOPIC_ID] = id_text(record.topic_id)
     headers: list[tuple[str, bytes | None]] = [
         (name, value.encode(errors="replace")) for name, value in told.items()
     ]

@@ -24,6 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, y
     NewTopic,
     OffsetSpec,
     ResourceType,
+    TopicDescription,
 )
 
 from streams.settings import KafkaSettings
@@ -44,6 +45,7 @@ __all__ = [
     "Producer",
     "ResourceType",
     "TopicCollection",
+    "TopicDescription",
     "TopicPartition",
     "admin_client",
     "consumer",

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.dead_letters import TRUNCATED, DeadLetter, original_headers
+from streams.dead_letters import TOPIC_ID, TRUNCATED, DeadLetter, original_headers
 from streams.encode.timestamps import LATEST
 from streams.raw import RawRecord, header
 from streams.reading import Stretch, read, whole
 from streams.settings import Settings
+from streams.topic_ids import id_bytes
 
 REDRIVEN = "redriven"
 """Header with the place of the letter: on the record that was sent again, and on the letter's mark."""
@@ -153,6 +154,7 @@ def parse_letter(record: RawRecord) -> Letter | None:
             key=record.key,
             value=record.value,
             headers=original_headers(record.headers),
+            topic_id=id_bytes(_text(header(record.headers, TOPIC_ID))),
         )
         dead = DeadLetter(original, told["stage"], told["error_class"], told["message"], time)
         cut = header(record.headers, TRUNCATED)

@@ -16,6 +16,7 @@ from state.fusion import Fusion
 from state.items import EncodedItem
 from streams.encode.item_view import ItemView
 from streams.encode.media import MediaEncoder
+from streams.encode.packs import Border
 from streams.encode.stage import EncodeStage, Outcome
 from streams.engine.processor import Output
 from streams.interests.processor import InterestsProcessor
@@ -35,19 +36,19 @@ class Pipeline:
         self._encode = EncodeStage(settings, media, view)
         processor = InterestsProcessor(fusion, self.catalogue, settings)
         self.interests = Driver(processor, settings.topics.partitions)
-        self._covered = dict.fromkeys(range(settings.topics.partitions), 0)
+        self._borders = dict.fromkeys(range(settings.topics.partitions), Border(0))
         self._settings = settings
 
     def send(self, records: Sequence[RawRecord]) -> Outcome:
         """Take a batch of records of `interactions` and `items` the whole way; `read` what came of it."""
-        encoded = self._encode.process(records, self._covered)
+        encoded = self._encode.process(records, self._borders)
         self._encode.settle(encoded)
         self.catalogue.apply((key.decode(), _item(value)) for key, value in encoded.items)
         for partition, pack in encoded.packs:
             self.interests.push(pack, partition)
         for record in records:
             if record.topic == self._settings.topics.interactions:
-                self._covered[record.partition] = record.offset + 1
+                self._borders[record.partition] = Border(record.offset + 1)
         return encoded
 
     def read(self, topic: str) -> list[Output]:

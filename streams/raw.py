@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from state.events import NO_TOPIC
+
 RawHeaders = Sequence[tuple[str, bytes | None]]
 
 
@@ -19,6 +21,8 @@ class RawRecord:
     headers: RawHeaders = ()
     origin: "RawRecord | None" = None
     """The record of which this one is a copy, written under the user's id by the repartition stage."""
+    topic_id: bytes = NO_TOPIC
+    """Id of the topic: one that was made anew has another."""
 
     @property
     def original(self) -> "RawRecord":

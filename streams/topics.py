@@ -17,6 +17,7 @@ from streams.kafka import (
     NewTopic,
     ResourceType,
     TopicCollection,
+    TopicDescription,
     admin_client,
 )
 from streams.settings import Settings
@@ -147,9 +148,9 @@ def check_topics(settings: Settings) -> list[str]:
 
 def partition_counts(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
     """Partition counts of those of the topics that exist. Raises TopicError."""
-    described = admin.describe_topics(TopicCollection(list(names)), request_timeout=CALL_SECONDS)
+    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=CALL_SECONDS)
     counts: dict[str, int] = {}
-    for name, future in described.items():
+    for name, future in futures.items():
         try:
             counts[name] = len(_answer(future, name).partitions)
         except UnknownTopic:
@@ -157,20 +158,25 @@ def partition_counts(admin: AdminClient, names: Iterable[str]) -> dict[str, int]
     return counts
 
 
+def described(admin: AdminClient, names: Iterable[str]) -> dict[str, TopicDescription]:
+    """What the cluster says of each topic. Raises TopicError; UnknownTopic where there is none."""
+    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=CALL_SECONDS)
+    return {name: _answer(future, name) for name, future in futures.items()}
+
+
 def topic_id(admin: AdminClient, name: str) -> str:
     """The id that the cluster gave the topic; a topic deleted and created again has another.
 
     Raises TopicError where there is no such topic.
     """
-    described = admin.describe_topics(TopicCollection([name]), request_timeout=CALL_SECONDS)
-    return str(_answer(described[name], name).topic_id)
+    return str(described(admin, [name])[name].topic_id)
 
 
 def topic_values(admin: AdminClient, name: str) -> dict[str, str]:
     """All settings of the topic in force, defaults among them. Raises TopicError."""
     resource = ConfigResource(ResourceType.TOPIC, name)
-    described = admin.describe_configs([resource], request_timeout=CALL_SECONDS)
-    return {key: entry.value for key, entry in _answer(described[resource], name).items()}
+    futures = admin.describe_configs([resource], request_timeout=CALL_SECONDS)
+    return {key: entry.value for key, entry in _answer(futures[resource], name).items()}
 
 
 def size_problems(plan: TopicPlan, sizes: Mapping[str, int]) -> list[str]:

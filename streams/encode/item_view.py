@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from state.events import NO_TOPIC
 from state.items import EncodedItem
 
 
@@ -23,6 +24,7 @@ class KnownItem(msgspec.Struct, gc=False):
     tags: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     withdrawn: bool = False
+    topic: bytes = NO_TOPIC
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -49,11 +51,13 @@ def known(item: EncodedItem) -> KnownItem:
         tags=item.tags,
         categories=item.categories,
         withdrawn=item.withdrawn,
+        topic=item.topic,
     )
 
 
 class ItemView:
-    """Items by id. Of two records of one item the one with the higher raw offset holds.
+    """Items by id. Of two records of one item the one with the higher raw offset holds; of those of two
+    raw topics, since `items` was made anew, the one that comes later.
 
     Withdrawn items are kept as marks without vectors, so that a late write does not bring them back.
     Written by the tail's thread and, after a commit, by the worker's.
@@ -64,6 +68,8 @@ class ItemView:
         self._items: dict[str, KnownItem] = {}
         self._lock = threading.Lock()
         self._arrived: set[str] = set()
+        self._topics: dict[bytes, bytes] = {}
+        """One object for each id, however many items have it."""
 
     def __len__(self) -> int:
         return sum(not item.withdrawn for item in list(self._items.values()))
@@ -76,8 +82,9 @@ class ItemView:
         """Take an item, unless a later record of it is known."""
         with self._lock:
             before = self._items.get(item.item_id)
-            if before is not None and before.partition == item.partition and before.offset > item.offset:
+            if before is not None and _is_later(before, item):
                 return
+            item.topic = self._topics.setdefault(item.topic, item.topic)
             item.tags = tuple(map(sys.intern, item.tags))
             item.categories = tuple(map(sys.intern, item.categories))
             self._items[item.item_id] = item
@@ -99,6 +106,12 @@ class ItemView:
         with self._lock:
             arrived, self._arrived = self._arrived, set()
             return arrived
+
+
+def _is_later(one: KnownItem, other: KnownItem) -> bool:
+    """Whether `one` lies behind `other` in the same raw partition."""
+    same = one.partition == other.partition and one.topic == other.topic
+    return same and one.offset > other.offset
 
 
 class Overlay:

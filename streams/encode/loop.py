@@ -83,8 +83,10 @@ class EncodeLoop:
         news = self._news()
         if records or news:
             self._batch(records, news, beat)
-        elif time.monotonic() >= self._covers_at:
-            self._cover(beat)
+        else:
+            self.source.check()
+            if time.monotonic() >= self._covers_at:
+                self._cover(beat)
 
     def _rebalanced(self) -> None:
         """Forget what went first: a partition may have gone and come back."""
@@ -116,6 +118,7 @@ class EncodeLoop:
     def _batch(self, records: list[RawRecord], news: News, beat: Callable[[], None]) -> None:
         started = time.monotonic()
         generation = self.source.generation
+        asked = self.source.ask()
         outcome = self._encode(records, news, beat)
         encoded = time.monotonic()
         if self.source.generation != generation:
@@ -125,6 +128,7 @@ class EncodeLoop:
         if not ends:
             self._settled(outcome, news)
             return
+        self.source.confirm(asked, beat)
         if not self._commit(outcome, ends, beat):
             return
         self._settled(outcome, news)
@@ -150,10 +154,11 @@ class EncodeLoop:
         if not ends:
             return
         self._covers_at = time.monotonic() + COVER_SECONDS
+        self.source.confirm(self.source.ask(), beat)
         outcome = Outcome()
-        for number, first in self.source.firsts().items():
-            end = ends.get((self._interactions, number), first)
-            for pack in cut_packs(first, end, []):
+        for number, border in self.source.borders().items():
+            end = ends.get((self._interactions, number), border.first)
+            for pack in cut_packs(border, end, []):
                 outcome.packs.extend((number, value) for value in encode_pack(pack))
         self._commit(outcome, ends, beat)
 
@@ -174,7 +179,7 @@ class EncodeLoop:
 
     def _encode(self, records: list[RawRecord], news: News, beat: Callable[[], None]) -> Outcome:
         """The outcome of a batch. While it takes long, further records are read into the backlog, slowly."""
-        work = self._thread.submit(self._stage.process, records, self.source.firsts(), news, self._fetches)
+        work = self._thread.submit(self._stage.process, records, self.source.borders(), news, self._fetches)
         deadline = time.monotonic() + STALLED_SECONDS + self._fetches * self._medium_seconds
         while True:
             try:

@@ -1,10 +1,12 @@
 """Rows to packs that cover their raw range without a gap."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from state.events import Pack, Row
+from state.events import NO_TOPIC, Pack, Row
+from streams.encode.placing import RawEnd
 
 ROWS_PER_PACK = 64
 MAX_PACK_BYTES = 900_000
@@ -13,20 +15,36 @@ MAX_PACK_BYTES = 900_000
 _encoder = msgspec.msgpack.Encoder()
 
 
-def cut_packs(first: int, end: int, rows: Sequence[Row]) -> list[Pack]:
-    """Packs of at most ROWS_PER_PACK rows that cover [first, end), rows in the order of their offsets.
+class Border(NamedTuple):
+    """Where the packs of a partition go on: `first` is the raw offset behind the last one.
 
-    One empty pack where there is no row. Corrections have first = end = -1, and so have their packs.
+    Where a raw topic begins, `follows` is the end of the last pack, which is of the topic before.
     """
+
+    first: int
+    topic: bytes = NO_TOPIC
+    follows: RawEnd | None = None
+
+
+NO_RANGE = Border(-1)
+"""What packs of corrections begin at."""
+
+
+def cut_packs(border: Border, end: int, rows: Sequence[Row]) -> list[Pack]:
+    """Packs of at most ROWS_PER_PACK rows from the border to `end`, rows in the order of their offsets.
+
+    One empty pack where there is no row. Packs of corrections begin at NO_RANGE, and end there.
+    """
+    first, topic, follows = border
     if not rows:
-        return [Pack(first, end, [])] if end > first else []
+        return [Pack(first, end, [], topic, follows)] if end > first else []
     packs: list[Pack] = []
     for start in range(0, len(rows), ROWS_PER_PACK):
         chunk = list(rows[start : start + ROWS_PER_PACK])
         last = start + ROWS_PER_PACK >= len(rows)
         chunk_end = end if last or end < 0 else chunk[-1].offset + 1
-        packs.append(Pack(first, chunk_end, chunk))
-        first = chunk_end
+        packs.append(Pack(first, chunk_end, chunk, topic, follows))
+        first, follows = chunk_end, None
     return packs
 
 
@@ -38,4 +56,5 @@ def encode_pack(pack: Pack) -> list[bytes]:
     middle = len(pack.rows) // 2
     left, right = pack.rows[:middle], pack.rows[middle:]
     border = -1 if pack.end < 0 else left[-1].offset + 1
-    return encode_pack(Pack(pack.first, border, left)) + encode_pack(Pack(border, pack.end, right))
+    before = Pack(pack.first, border, left, pack.topic, pack.follows)
+    return encode_pack(before) + encode_pack(Pack(border, pack.end, right, pack.topic))

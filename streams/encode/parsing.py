@@ -7,11 +7,12 @@ from typing import TypeVar
 
 import msgspec
 
-from state.events import ACTIONS
+from state.events import ACTIONS, NO_TOPIC
 from streams.encode.timestamps import clamp, parse_time
 from streams.errors import RecordError
 from streams.raw import RawRecord, header
 from streams.records import MAX_ID_LENGTH, Interaction, Item, Timestamp
+from streams.topic_ids import id_text
 
 _ACTION_CODES = {action.value: code for code, action in enumerate(ACTIONS)}
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -82,8 +83,12 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
 
 
 def made_event_id(record: RawRecord) -> str:
-    """The id of an event that has none of its own: its place."""
-    return f"{record.topic}-{record.partition}-{record.offset}"
+    """The id of an event that has none of its own: its place, and the topic's id where that is known.
+
+    A topic that is made anew has the same places again.
+    """
+    place = f"{record.topic}-{record.partition}-{record.offset}"
+    return place if record.topic_id == NO_TOPIC else f"{place}@{id_text(record.topic_id)}"
 
 
 def parse_item(record: RawRecord) -> NewItem | Withdrawal:

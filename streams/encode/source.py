@@ -3,13 +3,19 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 
-from streams.errors import EngineError, SourceRecreated, SourceTrimmed
+from state.events import NO_TOPIC
+from streams.encode.packs import Border
+from streams.encode.placing import NOTHING, Committed, Log, RawEnd, Start, start_of
+from streams.errors import EngineError, PenchantError, SourceTrimmed
 from streams.kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition, consumer
-from streams.metrics import CONSUMER_LAG
+from streams.metrics import CONSUMER_LAG, LOST_OFFSETS, RECREATED
 from streams.raw import RawHeaders, RawRecord
 from streams.repartition.origin import with_origin
 from streams.settings import Settings
+from streams.topic_ids import Identity, TopicWatch, check_same, id_bytes, id_text
+from streams.topics import SilentCluster
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -22,8 +28,15 @@ _IDLE_SECONDS = 0.1
 _LAG_SECONDS = 2.0
 _SEEK_SECONDS = 0.02
 _REWIND_SECONDS = 5.0
+_ASK_SECONDS = 5.0
 _DRAINED = 1_000
 _DRAIN_SECONDS = 0.2
+_CHECK_SECONDS = 5.0
+"""How often, while nothing comes, it is looked whether the topics are still the same."""
+
+Covered = Callable[[Sequence[int]], Mapping[int, RawEnd]]
+"""How far packs cover these partitions of the first topic: asked where the group's offsets do not tell."""
+Asked = Future[dict[str, Identity]]
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +46,18 @@ class RawSource:
 
     `positions` holds per owned partition the first offset that is not committed yet. `revoked` collects the
     partitions that went away, for the worker to forget, and `came` those that came.
+
+    Offsets are committed with the id of the topic that they count in. Where it is another by now, the topic
+    is read from its start; records are good only after `confirm` has seen that it is still the same.
     """
 
-    def __init__(self, settings: Settings, group: str, topics: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        group: str,
+        topics: Sequence[str],
+        covered: Covered = lambda _: {},
+    ) -> None:
         self.positions: dict[Place, int] = {}
         self.revoked: set[Place] = set()
         self.came: set[Place] = set()
@@ -43,11 +65,18 @@ class RawSource:
         """Grows with each partition that comes or goes."""
         self._settings = settings
         self._topics = list(topics)
+        self._skip_trimmed = settings.encode.skip_trimmed
         self._copies = settings.topics.interactions_by_user
         self._delivered: dict[Place, int] = {}
         self._passed: dict[Place, int] = {}
         overrides = {"enable.partition.eof": True}
         self._consumer: Consumer = consumer(settings.kafka, group, overrides)
+        self._covered = covered
+        self._watch = TopicWatch(settings.kafka, topics)
+        self._identities: dict[str, Identity] = {}
+        self._follows: dict[Place, RawEnd] = {}
+        self._asked: Asked | None = None
+        self._check_at = 0.0
         self._failure: Exception | None = None
         self._lag_at = 0.0
 
@@ -59,6 +88,7 @@ class RawSource:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
+        self._watch.close()
 
     def read(self, limit: int, wait: bool) -> list[RawRecord]:
         """Up to `limit` records: all that came within the linger time after the first one.
@@ -98,19 +128,56 @@ class RawSource:
             if record.offset >= self.positions.get((record.topic, record.partition), record.offset + 1)
         ]
 
-    def firsts(self) -> dict[int, int]:
-        """Per owned partition of the first topic, what was committed of it."""
-        return {number: at for (topic, number), at in self.positions.items() if topic == self._topics[0]}
+    def borders(self) -> dict[int, Border]:
+        """Per owned partition of the first topic, where its packs go on."""
+        first = self._topics[0]
+        return {
+            number: Border(at, self._identities[topic].topic, self._follows.get((topic, number)))
+            for (topic, number), at in self.positions.items()
+            if topic == first
+        }
 
     def offsets(self, ends: Mapping[Place, int]) -> list[TopicPartition]:
-        return [TopicPartition(topic, number, end) for (topic, number), end in ends.items()]
+        """To be committed, each with the id of its topic.
+
+        As long as nothing of a topic is covered yet, what was committed of the one before stays.
+        """
+        found = []
+        for place, end in ends.items():
+            topic, at = self._identities[place[0]].topic, end
+            if place in self._follows and end <= self.positions.get(place, -1):
+                topic, at = self._follows[place]
+            if at >= 0:
+                found.append(TopicPartition(*place, at, id_text(topic)))
+        return found
+
+    def ask(self) -> Asked:
+        """Begin to ask whether the topics are the same; what `confirm` tells holds for all read before."""
+        return self._watch.ask()
+
+    def confirm(self, asked: Asked, beat: Callable[[], None]) -> None:
+        """Wait for the answer. Raises SourceRecreated, where nothing that is in hand may be committed."""
+        check_same(self._identities, self._watch.answer(asked, beat))
+
+    def check(self) -> None:
+        """To be called while nothing comes: looks now and then. Raises as `confirm` does."""
+        now = time.monotonic()
+        if self._asked is not None and self._asked.done():
+            asked, self._asked = self._asked, None
+            self.confirm(asked, lambda: None)
+        elif self._asked is None and self._identities and now >= self._check_at:
+            self._check_at = now + _CHECK_SECONDS
+            self._asked = self.ask()
 
     def metadata(self) -> object:
         return self._consumer.consumer_group_metadata()
 
     def advance(self, ends: Mapping[Place, int]) -> None:
         """These positions are committed."""
-        self.positions.update((place, end) for place, end in ends.items() if place in self.positions)
+        for place, end in ends.items():
+            if place in self.positions and end > self.positions[place]:
+                self.positions[place] = end
+                self._follows.pop(place, None)
 
     def rewind(self, beat: Callable[[], None]) -> None:
         """Go back to what the group has committed, in all partitions. Raises EngineError.
@@ -123,8 +190,8 @@ class RawSource:
             beat()
             try:
                 self._seek_committed()
-            except KafkaException as error:
-                if error.args[0].fatal() or time.monotonic() > deadline:
+            except (KafkaException, SilentCluster) as error:
+                if _fatal(error) or time.monotonic() > deadline:
                     raise EngineError(f"cannot go back to the committed offsets: {error}") from error
                 _log.info("the committed offsets are not known yet: %s", error)
             else:
@@ -138,9 +205,9 @@ class RawSource:
     def _seek_committed(self) -> None:
         partitions = [TopicPartition(topic, number) for topic, number in self.positions]
         committed = self._consumer.committed(partitions, timeout=_REWIND_SECONDS)
-        for placed in [self._check(each) for each in committed]:
-            self.positions[placed.topic, placed.partition] = placed.offset
-            self._seek(placed)
+        for placed, start in self._starts(committed).items():
+            self._take(placed, start)
+            self._seek(TopicPartition(*placed, start.offset))
 
     def _seek(self, place: TopicPartition) -> None:
         """A partition that has just come is not ready to seek for a moment."""
@@ -158,59 +225,103 @@ class RawSource:
     def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Errors cannot leave a callback of the client: `read` raises them."""
         try:
-            placed = self._place(partitions)
+            starts = self._place(partitions)
             self.generation += 1
-            self.positions.update({(each.topic, each.partition): each.offset for each in placed})
-            self.came.update((each.topic, each.partition) for each in placed)
-            client.incremental_assign(placed)
-            _log.info("partitions came: %s", _names(placed))
-        except (EngineError, KafkaException) as error:
-            self._failure = error if isinstance(error, EngineError) else EngineError(str(error))
+            for placed, start in starts.items():
+                self._take(placed, start)
+                self._tell(placed, start)
+            self.came.update(starts)
+            client.incremental_assign(
+                [TopicPartition(*placed, start.offset) for placed, start in starts.items()]
+            )
+            _log.info("partitions came: %s", _names(starts))
+        except (PenchantError, KafkaException) as error:
+            self._failure = error if isinstance(error, PenchantError) else EngineError(str(error))
 
     def _revoked(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         self.generation += 1
         for each in partitions:
             self.positions.pop((each.topic, each.partition), None)
+            self._follows.pop((each.topic, each.partition), None)
             CONSUMER_LAG.remove(each.topic, str(each.partition))
             self.revoked.add((each.topic, each.partition))
             self.came.discard((each.topic, each.partition))
         client.incremental_unassign(partitions)
-        _log.info("partitions went: %s", _names(partitions))
+        _log.info("partitions went: %s", _names((each.topic, each.partition) for each in partitions))
 
-    def _place(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Where to start: the committed offset, else the start of the log. Never past what is there."""
+    def _place(self, partitions: list[TopicPartition]) -> dict[Place, Start]:
         deadline = time.monotonic() + PLACING_SECONDS
         while True:
             try:
-                committed = self._consumer.committed(partitions, timeout=_CALL_SECONDS)
-                return [self._check(each) for each in committed]
-            except KafkaException as error:
+                return self._starts(self._consumer.committed(partitions, timeout=_CALL_SECONDS))
+            except (KafkaException, SilentCluster) as error:
                 # An open transaction of a killed forerunner holds its offsets back until it times out.
-                if time.monotonic() > deadline or error.args[0].fatal():
+                if time.monotonic() > deadline or _fatal(error):
                     raise
                 _log.info("positions are not known yet: %s", error)
 
-    def _check(self, committed: TopicPartition) -> TopicPartition:
-        if committed.error is not None:
-            raise KafkaException(committed.error)
-        place = TopicPartition(committed.topic, committed.partition)
-        low, high = self._consumer.get_watermark_offsets(place, timeout=_CALL_SECONDS)
-        name = f"{committed.topic}-{committed.partition}"
-        if committed.offset < 0:
-            place.offset = low
-        elif committed.offset < low:
-            raise SourceTrimmed(
-                f"{name}: offsets {committed.offset} to {low - 1} were cut before they were read; raise the "
-                f"topic's retention, and set the group's offset to {low} to go on without them"
+    def _starts(self, found: Sequence[TopicPartition]) -> dict[Place, Start]:
+        """Where to go on, by partition. Raises PenchantError and KafkaException."""
+        for each in found:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        self._identify()
+        committed = {
+            (each.topic, each.partition): Committed(max(-1, each.offset), id_bytes(each.metadata))
+            for each in found
+        }
+        asked = [
+            number
+            for (topic, number), each in committed.items()
+            if topic == self._topics[0] and not each.tells(self._identities[topic].topic)
+        ]
+        covered = self._covered(asked) if asked else {}
+        starts = {}
+        for (topic, number), before in committed.items():
+            end = covered.get(number, NOTHING) if topic == self._topics[0] else NOTHING
+            starts[topic, number] = start_of(before, end, self._log(topic, number), self._skip_trimmed)
+        return starts
+
+    def _identify(self) -> None:
+        now = self._watch.answer(self.ask(), patience=_ASK_SECONDS)
+        held = {topic for topic, _ in self.positions}
+        check_same({name: each for name, each in self._identities.items() if name in held}, now)
+        self._identities = dict(now)
+
+    def _log(self, topic: str, number: int) -> Log:
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS)
+        return Log(f"{topic}-{number}", self._identities[topic].topic, low, high)
+
+    def _take(self, placed: Place, start: Start) -> None:
+        self.positions[placed] = start.position
+        self._follows.pop(placed, None)
+        if start.follows is not None:
+            self._delivered.pop(placed, None)
+            if placed[0] == self._topics[0]:
+                self._follows[placed] = start.follows
+
+    @staticmethod
+    def _tell(placed: Place, start: Start) -> None:
+        topic, number = placed
+        if start.recreated:
+            RECREATED.labels(topic).inc()
+            _log.warning(
+                "%s-%d: the topic was deleted and made anew: it is read from its start; what was not read of "
+                "the one before, up to which offset %d was, is gone",
+                topic,
+                number,
+                start.follows[1] if start.follows is not None else -1,
             )
-        elif committed.offset > high:
-            raise SourceRecreated(
-                f"{name}: the group is at offset {committed.offset}, the log ends at {high}; was the topic "
-                "made anew? Delete the group's offsets to read it from its start"
+        if start.lost:
+            LOST_OFFSETS.labels(topic).inc(start.lost)
+            _log.error(
+                "%s-%d: %d offsets from %d on were cut before they were read, and are passed over, as "
+                "encode.skip_trimmed asks: unset it now",
+                topic,
+                number,
+                start.lost,
+                start.position,
             )
-        else:
-            place.offset = committed.offset
-        return place
 
     def _good(self, message: Message) -> bool:
         error = message.error()
@@ -221,7 +332,9 @@ class RawSource:
             return False
         where = f"{message.topic()}-{message.partition()}"
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise SourceTrimmed(f"{where}: the log was cut past the worker's position: {error.str()}")
+            self.confirm(self.ask(), lambda: None)
+            # The next start tells how much was cut, and what to do.
+            raise SourceTrimmed(f"{where}: the log does not have the worker's position: {error.str()}")
         if error.fatal():
             raise EngineError(f"{where}: {error.str()}")
         _log.warning("%s: %s", where, error.str())
@@ -239,8 +352,13 @@ class RawSource:
             key=message.key(),
             value=message.value(),
             headers=_headers(message),
+            topic_id=self._topic_id(message.topic() or ""),
         )
         return with_origin(record) if record.topic == self._copies else record
+
+    def _topic_id(self, name: str) -> bytes:
+        identity = self._identities.get(name)
+        return NO_TOPIC if identity is None else identity.topic
 
     def _measure_lag(self) -> None:
         now = time.monotonic()
@@ -253,11 +371,15 @@ class RawSource:
                 CONSUMER_LAG.labels(topic, str(number)).set(max(0, marks[1] - position))
 
 
+def _fatal(error: KafkaException | SilentCluster) -> bool:
+    return isinstance(error, KafkaException) and bool(error.args[0].fatal())
+
+
 def _headers(message: Message) -> RawHeaders:
     headers = message.headers() or []
     pairs = headers.items() if isinstance(headers, dict) else headers
     return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
 
 
-def _names(partitions: Iterable[TopicPartition]) -> str:
-    return ", ".join(sorted(f"{each.topic}-{each.partition}" for each in partitions)) or "none"
+def _names(partitions: Iterable[Place]) -> str:
+    return ", ".join(sorted(f"{topic}-{number}" for topic, number in partitions)) or "none"

@@ -18,7 +18,7 @@ from streams.encode.item_view import ItemView, KnownItem, Overlay, known
 from streams.encode.items import ItemPlan, encode_item, plan_item, withdraw
 from streams.encode.late_items import LateItem, LateItems, late_item
 from streams.encode.media import EncodedMedia, MediaEncoder, Wanted
-from streams.encode.packs import MAX_PACK_BYTES, cut_packs, encode_pack
+from streams.encode.packs import MAX_PACK_BYTES, NO_RANGE, Border, cut_packs, encode_pack
 from streams.encode.parsing import NewItem, Withdrawal, parse_interaction, parse_item
 from streams.encode.pending import PendingEvents, Waiting
 from streams.errors import RecordError
@@ -101,13 +101,13 @@ class EncodeStage:
     def process(
         self,
         records: Sequence[RawRecord],
-        firsts: Mapping[int, int],
+        borders: Mapping[int, Border],
         news: News = NO_NEWS,
         max_fetched: int = 1_000_000,
     ) -> Outcome:
         """Encode the records, in order, and correct the events that waited for the news.
 
-        `firsts` says per partition of `interactions` where the last pack ended. Takes so many of the
+        `borders` says per partition of `interactions` where its packs go on. Takes so many of the
         records, one at least, that no more than `max_fetched` media are fetched. Changes nothing here:
         call `settle` when the outcome is committed.
         """
@@ -123,7 +123,7 @@ class EncodeStage:
         for record, step in steps:
             if isinstance(step, Plan):
                 self._guard(outcome, record, partial(self._event, step, batch))
-        self._pack(records[: outcome.taken], firsts, batch)
+        self._pack(records[: outcome.taken], borders, batch)
         self._amend(news, batch)
         return outcome
 
@@ -218,10 +218,10 @@ class EncodeStage:
         outcome.events["encoded" if row.vectors else "empty"] += 1
         _count_masked(row.masked, outcome)
 
-    def _pack(self, records: Iterable[RawRecord], firsts: Mapping[int, int], batch: _Batch) -> None:
+    def _pack(self, records: Iterable[RawRecord], borders: Mapping[int, Border], batch: _Batch) -> None:
         ends = {r.partition: r.offset + 1 for r in records if r.topic == self._interactions}
         for partition, end in ends.items():
-            for pack in cut_packs(firsts[partition], end, batch.rows.get(partition, [])):
+            for pack in cut_packs(borders[partition], end, batch.rows.get(partition, [])):
                 batch.outcome.packs.extend((partition, value) for value in encode_pack(pack))
 
     def _amend(self, news: News, batch: _Batch) -> None:
@@ -238,7 +238,7 @@ class EncodeStage:
             outcome.amended.append((waiting, draft, missing))
             outcome.events["amended"] += 1
         for partition, rows in corrections.items():
-            for pack in cut_packs(-1, -1, rows):
+            for pack in cut_packs(NO_RANGE, -1, rows):
                 outcome.packs.extend((partition, value) for value in encode_pack(pack))
 
     def _guard(self, outcome: Outcome, record: RawRecord, step: Callable[[], ResultT]) -> ResultT | None:

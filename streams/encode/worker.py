@@ -5,9 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from encoders.errors import EncodersError
+from streams.encode.covered import covered_ends
 from streams.encode.instance import Instance
 from streams.encode.item_tail import ItemTail
 from streams.encode.item_view import ItemView
@@ -93,7 +95,8 @@ class EncodeWorker:
         stack.callback(self._watchdog.stop)
         sink.open()
         topics = settings.topics
-        source = RawSource(settings, f"{settings.app.name}-encode", (topics.keyed, topics.items))
+        group = f"{settings.app.name}-encode"
+        source = RawSource(settings, group, (topics.keyed, topics.items), partial(covered_ends, settings))
         stack.callback(source.close)
         late = LateMedia(media, settings.fetch.timeout_seconds)
         late.start()

@@ -56,12 +56,16 @@ class RepartitionLoop:
                 self.source.rewind(beat)
         elif records:
             self._batch(records, beat)
-        elif time.monotonic() >= self._covers_at:
-            self._cover(beat)
+        else:
+            self.source.check()
+            if time.monotonic() >= self._covers_at:
+                self._cover(beat)
 
     def _batch(self, records: list[RawRecord], beat: Callable[[], None]) -> None:
         began = time.monotonic()
+        asked = self.source.ask()
         outcome = rekey(records, self._limits.copy)
+        self.source.confirm(asked, beat)
         rekeyed = time.monotonic()
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
         if not self._commit(outcome, ends, beat):
@@ -79,6 +83,7 @@ class RepartitionLoop:
         ends = self.source.passed()
         if ends:
             self._covers_at = time.monotonic() + COVER_SECONDS
+            self.source.confirm(self.source.ask(), beat)
             self._commit(Outcome(), ends, beat)
 
     def _commit(self, outcome: Outcome, ends: Mapping[Place, int], beat: Callable[[], None]) -> bool:

@@ -5,20 +5,29 @@ from dataclasses import replace
 import msgspec
 
 from streams.raw import RawHeaders, RawRecord
+from streams.topic_ids import id_bytes, id_text
 
 ORIGIN = "penchant-origin"
-"""JSON: topic, partition, offset, and the record's time in epoch milliseconds."""
+"""JSON: topic, partition, offset, the record's time in epoch milliseconds, and the topic's id."""
 ORIGIN_KEY = "penchant-origin-key"
 """Key of the record, null where it had none; left out where it is the copy's own."""
 
-_Place = tuple[str, int, int, int]
+
+class _Place(msgspec.Struct, array_like=True):
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    topic_id: str = ""
+
+
 _decoder = msgspec.json.Decoder(_Place)
 _encoder = msgspec.json.Encoder()
 
 
 def origin_headers(record: RawRecord, key: bytes) -> list[tuple[str, bytes | None]]:
     """Headers of a copy of `record` under `key`: those of the record, then its origin."""
-    place = (record.topic, record.partition, record.offset, record.timestamp)
+    place = _Place(record.topic, record.partition, record.offset, record.timestamp, id_text(record.topic_id))
     headers = [*record.headers, (ORIGIN, _encoder.encode(place))]
     if record.key != key:
         headers.append((ORIGIN_KEY, record.key))
@@ -34,20 +43,21 @@ def with_origin(copy: RawRecord) -> RawRecord:
     if at is None:
         return copy
     try:
-        topic, partition, offset, timestamp = _decoder.decode(copy.headers[at][1] or b"")
+        place = _decoder.decode(copy.headers[at][1] or b"")
     except msgspec.MsgspecError:
         return copy
     keys = [value for name, value in copy.headers[at:] if name == ORIGIN_KEY]
     original = RawRecord(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        timestamp=timestamp,
+        topic=place.topic,
+        partition=place.partition,
+        offset=place.offset,
+        timestamp=place.timestamp,
         key=keys[0] if keys else copy.key,
         value=copy.value,
         headers=list(copy.headers[:at]),
+        topic_id=id_bytes(place.topic_id),
     )
-    return replace(copy, timestamp=timestamp, headers=original.headers, origin=original)
+    return replace(copy, timestamp=place.timestamp, headers=original.headers, origin=original)
 
 
 def _last(headers: RawHeaders) -> int | None:

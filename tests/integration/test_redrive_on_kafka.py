@@ -76,7 +76,8 @@ def test_a_mended_letter_applies_once_however_often_it_is_redriven(
         until("all rows", lambda: len(rows_of(settings)) == 3)
         until("the interest", lambda: (interest(settings, "u") or Interest).event_count == 2)
     original = headers_of(letter)
-    made = f"{names.interactions}-{original['partition'].decode()}-{original['offset'].decode()}"
+    raw = f"{names.interactions}-{original['partition'].decode()}-{original['offset'].decode()}"
+    made = f"{raw}@{original['topic_id'].decode()}"
     assert [row.event_id for row in rows_of(settings)] == [made, made, "last"]
     found = interest(settings, "u")
     assert found is not None
@@ -198,6 +199,20 @@ class TestItems:
             mended = b'{"item_id":"i","title":"old"}'
             told = penchant(settings, "dead-letters", "redrive", place, "--edit", "-", stdin=mended)
             assert told.stdout == "0 letters redriven, 1 superseded\n", told.output
+
+    def test_an_item_of_a_topic_made_anew_is_judged_by_what_is_in_the_new_one(
+        self, settings: Settings
+    ) -> None:
+        topic = settings.topics.items
+        new = {"item_id": "i", "title": "new"}
+        produce_json(settings, topic, [("i", new)])
+        place = read_all(settings, topic)[0].partition() or 0
+        for key in (b"i", b"j"):
+            letter = RawRecord(topic, place, 0, 1, key, b'{"item_id":"%s"}' % key, topic_id=b"o" * 16)
+            put_letter(settings, letter, "internal_error")
+        told = penchant(settings, "dead-letters", "redrive", "--all")
+        assert told.stdout == "1 letters redriven, 1 superseded\n", told.output
+        assert [message.key() for message in redriven(settings, topic)] == [b"j"]
 
     def test_a_record_that_compaction_took_was_followed_by_a_withdrawal(self, settings: Settings) -> None:
         record = RawRecord(settings.topics.items, 0, 0, 1, b"i", b'{"item_id":"i"}')

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from state.events import Pack, Row
 from streams.encode.item_view import ItemView
-from streams.encode.packs import ROWS_PER_PACK, cut_packs, encode_pack
+from streams.encode.packs import NO_RANGE, ROWS_PER_PACK, Border, cut_packs, encode_pack
 from streams.encode.stage import EncodeStage
 from streams.raw import RawRecord
 from streams.settings import Settings
@@ -49,17 +49,17 @@ def test_every_offset_is_covered_once(log: list[tuple[int, int, bytes | None]], 
 
 def run_in_batches(records: list[RawRecord], cuts: list[int]) -> dict[int, list[Pack]]:
     stage = EncodeStage(Settings(), fake_media(), ItemView())
-    firsts = dict.fromkeys(range(4), 0)
+    borders = dict.fromkeys(range(4), Border(0))
     packs: dict[int, list[Pack]] = {}
     while records:
         size = cuts.pop() if cuts else len(records)
         batch, records = records[:size], records[size:]
-        outcome = stage.process(batch, firsts)
+        outcome = stage.process(batch, borders)
         stage.settle(outcome)
         for partition, value in outcome.packs:
             pack = msgspec.msgpack.decode(value, type=Pack)
             packs.setdefault(partition, []).append(pack)
-            firsts[partition] = pack.end
+            borders[partition] = Border(pack.end)
     return packs
 
 
@@ -68,18 +68,18 @@ def make_row(offset: int, text: str = "") -> Row:
 
 
 def test_many_rows_make_several_packs() -> None:
-    packs = cut_packs(5, 400, [make_row(offset) for offset in range(10, 310, 2)])
+    packs = cut_packs(Border(5), 400, [make_row(offset) for offset in range(10, 310, 2)])
     assert [len(pack.rows) for pack in packs] == [ROWS_PER_PACK, ROWS_PER_PACK, 22]
     assert [(pack.first, pack.end) for pack in packs] == [(5, 137), (137, 265), (265, 400)]
 
 
 def test_nothing_survived() -> None:
-    assert cut_packs(5, 9, []) == [Pack(5, 9, [])]
-    assert cut_packs(5, 5, []) == []
+    assert cut_packs(Border(5), 9, []) == [Pack(5, 9, [])]
+    assert cut_packs(Border(5), 5, []) == []
 
 
 def test_a_pack_too_large_for_a_record_is_split() -> None:
-    (pack,) = cut_packs(0, 50, [make_row(offset, "x" * 100_000) for offset in range(30)])
+    (pack,) = cut_packs(Border(0), 50, [make_row(offset, "x" * 100_000) for offset in range(30)])
     parts = [msgspec.msgpack.decode(value, type=Pack) for value in encode_pack(pack)]
     assert len(parts) == 4
     assert [part.first for part in parts] == [0, *(part.end for part in parts[:-1])]
@@ -88,13 +88,13 @@ def test_a_pack_too_large_for_a_record_is_split() -> None:
 
 
 def test_a_pack_of_corrections_stays_without_a_range_when_split() -> None:
-    (pack,) = cut_packs(-1, -1, [make_row(-1, "x" * 100_000) for _ in range(30)])
+    (pack,) = cut_packs(NO_RANGE, -1, [make_row(-1, "x" * 100_000) for _ in range(30)])
     parts = [msgspec.msgpack.decode(value, type=Pack) for value in encode_pack(pack)]
     assert {(part.first, part.end) for part in parts} == {(-1, -1)}
     assert sum(len(part.rows) for part in parts) == 30
 
 
 def test_many_corrections_make_several_packs_without_a_range() -> None:
-    packs = cut_packs(-1, -1, [make_row(-1) for _ in range(150)])
+    packs = cut_packs(NO_RANGE, -1, [make_row(-1) for _ in range(150)])
     assert [len(pack.rows) for pack in packs] == [ROWS_PER_PACK, ROWS_PER_PACK, 22]
     assert {(pack.first, pack.end) for pack in packs} == {(-1, -1)}

@@ -12,6 +12,7 @@ from state.events import ACTIONS, Pack, Row, RowKind
 from state.items import EncodedItem
 from streams.encode.item_view import ItemView
 from streams.encode.media import MediaEncoder, Wanted
+from streams.encode.packs import Border
 from streams.encode.stage import EncodeStage, News, Outcome
 from streams.encode.vectors import from_wire
 from streams.raw import RawRecord
@@ -51,7 +52,7 @@ class Bench:
         """Process and settle, as the worker does after a commit."""
         first = min((record.offset for record in records), default=0)
         news = News(frozenset(self.view.take_arrived()), self.late)
-        outcome = self.stage.process(records, {1: first}, news)
+        outcome = self.stage.process(records, {1: Border(first)}, news)
         self.stage.settle(outcome)
         return outcome
 
@@ -363,9 +364,11 @@ def test_an_item_too_large_for_a_record_is_set_aside(bench: Bench) -> None:
 
 def test_no_more_than_the_allowed_media_are_fetched_at_once(bench: Bench) -> None:
     records = [bench.event(media=[picture(str(number // 2))]) for number in range(10)]
-    outcome = bench.stage.process(records, {1: 0}, max_fetched=2)
+    outcome = bench.stage.process(records, {1: Border(0)}, max_fetched=2)
     assert (outcome.taken, outcome.fetched, len(rows(outcome))) == (4, 2, 4)
-    alone = bench.stage.process([bench.event(media=[picture("a"), picture("b")])], {1: 0}, max_fetched=1)
+    alone = bench.stage.process(
+        [bench.event(media=[picture("a"), picture("b")])], {1: Border(0)}, max_fetched=1
+    )
     assert alone.taken == 1
 
 

@@ -68,6 +68,15 @@ def test_a_late_write_does_not_bring_a_withdrawn_item_back() -> None:
     assert told(made) == {"a": 3}
 
 
+def test_an_item_of_a_topic_made_anew_holds_whatever_its_offset() -> None:
+    made = Catalogue(FlatSpace())
+    made.apply([written("a", 90, 1, topic=b"o" * 16), written("b", 91, 2)])
+    made.apply([written("a", 0, 3, topic=b"n" * 16), written("b", 1, 4, topic=b"n" * 16)])
+    assert told(made) == {"a": 3, "b": 4}
+    made.apply([("a", EncodedItem("a", 0, 2, withdrawn=True, topic=b"n" * 16)), ("a", None)])
+    assert told(made) == {"b": 4}
+
+
 def test_a_late_withdrawal_and_its_null_do_nothing() -> None:
     made = Catalogue(FlatSpace())
     made.apply([written("a", 7, 2), withdrawn("a", 6), ("a", None)])

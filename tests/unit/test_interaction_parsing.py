@@ -1,13 +1,14 @@
 """Parsing of interactions, items and times: every odd input has its reason."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.events import ACTIONS
+from state.events import ACTIONS, NO_TOPIC
 from streams.encode.parsing import Event, NewItem, Withdrawal, parse_interaction, parse_item
 from streams.encode.timestamps import FUTURE_MS, LATEST, clamp, parse_time
 from streams.errors import RecordError
@@ -38,6 +39,14 @@ def test_good_event() -> None:
     event = parse_interaction(record(GOOD), {})
     assert (event.time, ACTIONS[event.action], event.clamped) == (NOW, "like", False)
     assert event.event_id == "interactions-2-41"
+
+
+def test_an_event_of_a_topic_made_anew_is_another_though_its_place_is_the_same() -> None:
+    ids = {
+        parse_interaction(replace(record(GOOD), topic_id=topic), {}).event_id
+        for topic in (NO_TOPIC, b"o" * 16, b"n" * 16)
+    }
+    assert len(ids) == 3
 
 
 def test_own_event_id_is_kept() -> None:

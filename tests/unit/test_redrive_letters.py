@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.dead_letters import TRUNCATED, dead_letter_headers, produce_dead_letter, set_aside
+from streams.encode.parsing import made_event_id
 from streams.errors import RecordError
 from streams.letters import Letter, LetterPlace, Mark, Selection, parse_letter, parse_mark
 from streams.raw import RawHeaders, RawRecord
@@ -38,6 +39,15 @@ def test_a_letter_comes_back_as_it_was(value: bytes | None, key: bytes | None, h
     )
     assert letter.cut_from is None
     assert parse_mark(kept(value, key, headers)) is None
+
+
+def test_a_letter_tells_which_topic_its_record_is_of() -> None:
+    """Its place alone would be that of another event, once the topic was made anew."""
+    record = RawRecord("interactions", 3, 17, 1, b"k", b"v", topic_id=bytes(range(16)))
+    headers = dead_letter_headers(set_aside(record, "encode", RecordError("not_json", "odd")))
+    letter = parse_letter(RawRecord("dead-letters", 1, 2, 3, b"k", b"v", headers))
+    assert letter is not None and letter.dead.record.topic_id == record.topic_id
+    assert made_event_id(letter.dead.record) == "interactions-3-17@AAECAwQFBgcICQoLDA0ODw"
 
 
 def test_a_cut_letter_says_so() -> None:

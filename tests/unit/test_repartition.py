@@ -1,15 +1,17 @@
 """Copies under their users' ids: what goes along, what is set aside, and what a copy tells of its origin."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.events import Pack
+from state.events import NO_TOPIC, Pack
 from streams.dead_letters import set_aside
 from streams.encode.item_view import ItemView
+from streams.encode.packs import Border
 from streams.encode.parsing import parse_interaction
 from streams.encode.stage import EncodeStage
 from streams.errors import RecordError
@@ -129,7 +131,7 @@ def test_the_encode_stage_packs_copies_by_their_own_places() -> None:
     originals = [record(event(event_id=f"e{n}"), offset=17 + n) for n in range(3)]
     copies = [read_again(copied(each), offset=n) for n, each in enumerate(originals)]
     view = ItemView()
-    outcome = EncodeStage(SETTINGS, fake_media(), view).process(copies, {1: 0})
+    outcome = EncodeStage(SETTINGS, fake_media(), view).process(copies, {1: Border(0)})
     packs = [msgspec.msgpack.decode(value, type=Pack) for _, value in outcome.packs]
     rows = [row for pack in packs for row in pack.rows]
     assert [(row.event_id, row.offset, row.user_id) for row in rows] == [
@@ -144,3 +146,14 @@ def test_the_encode_stage_packs_copies_by_their_own_places() -> None:
 def test_origin_headers_say_nothing_twice() -> None:
     assert [name for name, _ in origin_headers(record(event(), b"ann"), b"ann")] == [ORIGIN]
     assert [name for name, _ in origin_headers(record(event(), None), b"ann")] == [ORIGIN, ORIGIN_KEY]
+
+
+def test_a_copy_remembers_the_topic_that_its_original_is_of() -> None:
+    original = replace(record(event(), b"k"), topic_id=b"x" * 16)
+    assert read_again(copied(original)).original.topic_id == b"x" * 16
+
+
+def test_a_copy_of_a_build_that_wrote_no_topic_is_read() -> None:
+    headers = [(ORIGIN, b'["interactions",3,17,1]'), (ORIGIN_KEY, None)]
+    copy = with_origin(RawRecord("interactions.by-user", 1, 0, 2, b"ann", event(), headers))
+    assert (copy.original.offset, copy.original.key, copy.original.topic_id) == (17, None, NO_TOPIC)
