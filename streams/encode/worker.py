@@ -21,6 +21,7 @@ from streams.encode.source import RawSource
 from streams.encode.stage import STAGE, EncodeStage
 from streams.errors import EngineError, TopicError
 from streams.kafka import KafkaException, admin_client
+from streams.repartition.switch import check_switch
 from streams.settings import Settings
 from streams.topics import partition_counts, topic_values
 from streams.watchdog import Watchdog
@@ -83,6 +84,7 @@ class EncodeWorker:
     def _open(self, stack: ExitStack) -> tuple[EncodeLoop, LateMedia]:
         settings = self._settings
         limit = check_topics(settings)
+        check_switch(settings)
         instance = stack.enter_context(Instance(Path(settings.app.data)))
         self._tail.start()
         stack.callback(self._tail.stop)
