@@ -44,8 +44,8 @@ BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 EBML_MAGIC = b"\x1aE\xdf\xa3"
 
 SUFFIXES = {
-    Modality.IMAGE: "jpg jpeg jpe png gif webp bmp tif tiff ico avif ppm pgm pnm",
-    Modality.AUDIO: "wav ogg oga opus mp3 flac m4a m4b aac aif aiff wma amr mka",
+    Modality.IMAGE: "jpg jpeg jpe jfif png apng gif webp bmp tif tiff ico avif pbm pgm ppm pnm tga",
+    Modality.AUDIO: "wav ogg oga opus mp3 mp2 flac m4a m4b aac ac3 aif aiff au caf wma wv amr mka",
     Modality.VIDEO: "mp4 m4v mov webm mkv avi ogv mpg mpeg ts flv wmv 3gp",
     Modality.TEXT: "txt md csv json html htm srt vtt",
 }

@@ -55,8 +55,9 @@ class Track:
 
     def __init__(self, max_seconds: float) -> None:
         self._limit = int(max_seconds * SOUND_RATE)
-        # The channels are averaged here: the resampler's own way to mono lets loud stereo clip.
-        self._resampler = av.AudioResampler(format="fltp", rate=SOUND_RATE)
+        # The channels are averaged here: the resampler's own way to mono lets loud stereo clip. Interleaved,
+        # since reading a frame of 8 planes or more ends the process.
+        self._resampler = av.AudioResampler(format="flt", rate=SOUND_RATE)
         self._chunks: list[Samples] = []
         self._count = 0
         self._failures = 0
@@ -92,6 +93,7 @@ class Track:
 
     def _keep(self, frames: list[Any]) -> None:
         for frame in frames:
-            samples = frame.to_ndarray().mean(axis=0, dtype=np.float32)
+            channels = frame.layout.nb_channels
+            samples = frame.to_ndarray().reshape(-1, channels).mean(axis=1, dtype=np.float32)
             self._chunks.append(samples)
             self._count += samples.size

@@ -31,6 +31,9 @@ MARKS = re.compile(
 BYTES_PER_CHARACTER = 4
 LARGEST_BROKEN_SHARE = 0.02
 LARGEST_NUL_SHARE = 0.1
+BINARY = bytes({*range(32), 127} - set(b"\t\n\f\r\x1b"))
+MOST_BINARY, LARGEST_BINARY_SHARE = 16, 0.05
+"""Controls that no text is written with: so many, and this share of all, make bytes that are not text."""
 
 
 def decode_text(content: bytes, max_characters: int) -> str:
@@ -59,11 +62,16 @@ def clean_text(text: str, max_characters: int) -> str:
     return unicodedata.normalize("NFKC", marked)[:max_characters].strip()
 
 
+def _is_binary(content: bytes) -> bool:
+    controls = len(content) - len(content.translate(None, BINARY))
+    return controls > MOST_BINARY and controls > LARGEST_BINARY_SHARE * len(content)
+
+
 def _to_str(content: bytes) -> str:
     for mark, name in BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(name, errors="replace").rstrip(REPLACEMENT)
-    if content.count(0) > LARGEST_NUL_SHARE * len(content):
+    if content.count(0) > LARGEST_NUL_SHARE * len(content) or _is_binary(content):
         raise MediumError("broken", "the bytes are not text")
     text = content.decode("utf-8", errors="replace").rstrip(REPLACEMENT)
     if text.count(REPLACEMENT) <= LARGEST_BROKEN_SHARE * len(text):

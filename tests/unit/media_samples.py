@@ -65,15 +65,16 @@ def video_bytes(
     samples: NDArray[np.float32] | None = None,
     container: str = "mp4",
     codec: str = "mpeg4",
+    pixels: str = "yuv420p",
 ) -> bytes:
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, bit_rate=1_000_000)
         stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pixels
         sound = None if samples is None else file.add_stream("aac", rate=44100, layout="mono")
-        for pixels in pictures:
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        for each in pictures:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(each, format="rgb24")))
         file.mux(stream.encode(None))
         if samples is not None:
             _write_sound(file, sound, samples, 44100)

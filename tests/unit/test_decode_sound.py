@@ -56,6 +56,14 @@ def test_channels_are_averaged_and_loud_stereo_does_not_clip() -> None:
     assert abs(float(np.abs(one).max()) - 0.475) < 0.01
 
 
+@pytest.mark.parametrize("channels", [6, 7, 8, 24, 64])
+def test_many_channels(channels: int) -> None:
+    samples = decode_sound(wav_bytes(np.repeat(tone(0.3)[:, None], channels, axis=1)), 30.0)
+    assert len(samples) == len(tone(0.3))
+    assert abs(loudest_hertz(samples) - 440) < 5
+    assert abs(float(np.abs(samples).max()) - 0.5) < 0.01
+
+
 def test_cut_at_the_limit() -> None:
     assert len(decode_sound(wav_bytes(tone(3.0)), 1.5)) == int(1.5 * SOUND_RATE)
 

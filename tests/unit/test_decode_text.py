@@ -52,7 +52,8 @@ def test_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"", "empty"), (b" \n\t ", "empty"), (bytes(100), "broken")]
+    ("content", "reason"),
+    [(b"", "empty"), (b" \n\t ", "empty"), (bytes(100), "broken"), (bytes(range(256)), "broken")],
 )
 def test_nothing_to_read(content: bytes, reason: str) -> None:
     with pytest.raises(MediumError) as caught:
