@@ -268,6 +268,12 @@ def _restore(journal: KafkaJournal, store: RocksStore) -> None:
 
 
 def _replay(journal: KafkaJournal, facts: Facts, store: RocksStore) -> None:
+    if facts.changelog_start > 0:
+        # Only retention, or a hand, moves the start; a worker that started here would refuse as well.
+        raise RenameError(
+            f"the changelog was cut up to offset {facts.changelog_start}: states would be missing; "
+            "mend it first, as the workers ask for it, under the old name"
+        )
     for chunk in journal.replay(0, facts.changelog_end, _never):
         store.load(chunk.changes)
     store.settle()

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import produce_json, read_all
+from conftest import fresh_settings, produce_json, read_all
 from msgspec.structs import replace
 from test_commands import penchant
 from test_whole_way import latest
 
+from streams.broker import LocalCluster
 from streams.broker.ports import free_ports
 from streams.demo.stage import workers
 from streams.engine.kafka_engine import group_of
@@ -17,7 +18,7 @@ from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY
 from streams.errors import InputError, OwnershipLost, RenameError
 from streams.groups import groups_of, living
-from streams.kafka import admin_client
+from streams.kafka import TopicPartition, admin_client
 from streams.records import Interest
 from streams.rename import Rename, changelogs_of
 from streams.settings import Settings
@@ -26,6 +27,14 @@ from tests.encode_harness import covered, event, rows_of, running, until
 from tests.engine_feed import changelog
 
 pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def settings(kafka: LocalCluster, tmp_path: Path) -> Settings:
+    """Few partitions, since each is opened three times."""
+    made = fresh_settings(kafka.bootstrap_servers, tmp_path, partitions=2)
+    create_topics(made)
+    return made
 
 
 def named(settings: Settings, name: str) -> Settings:
@@ -134,6 +143,18 @@ def test_a_new_name_with_states_of_its_own_is_refused(settings: Settings) -> Non
     with pytest.raises(RenameError, match=f"penchant app remove {renamed.app.name}"):
         Rename(settings, settings.app.name, renamed.app.name).run()
     assert changelog(renamed)[0][b"uann"] == b"2"
+
+
+def test_a_changelog_that_was_cut_is_not_copied(settings: Settings) -> None:
+    owner = journal(settings)
+    put(owner, {b"uann": b"1", PLACE_KEY: b"p"})
+    owner.close()
+    place = TopicPartition(user_state_changelog(settings), 0, 1)
+    admin = admin_client(settings.kafka)
+    for future in admin.delete_records([place]).values():
+        future.result(30)
+    with pytest.raises(RenameError, match="was cut up to offset 1"):
+        Rename(settings, settings.app.name, f"{settings.app.name}-new").run()
 
 
 def test_names_that_cannot_be(settings: Settings) -> None:
