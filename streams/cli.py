@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "broker": ("broker", "Start and stop a local Kafka broker, which needs neither Java nor a container."),
     "topics": ("topics", "Create and check the topics."),
     "run": ("run", "Run all workers in this process."),
-    "encode": ("encode", "Run the encode worker."),
+    "encode": ("encode", "Run the encode worker; with files, show what encoding them gives."),
     "interests": ("interests", "Run the interests worker."),
     "items": ("items", "Load items into the catalogue, and withdraw them."),
     "send": ("send", "Send interaction events."),
