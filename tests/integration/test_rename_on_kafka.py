@@ -18,12 +18,12 @@ from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY
 from streams.errors import InputError, OwnershipLost, RenameError
 from streams.groups import groups_of, living
-from streams.kafka import TopicPartition, admin_client
+from streams.kafka import ConfigResource, ResourceType, TopicPartition, admin_client
 from streams.records import Interest
 from streams.rename import Rename, changelogs_of
 from streams.settings import Settings
-from streams.topics import create_topics, partition_counts, user_state_changelog
-from tests.encode_harness import covered, event, rows_of, running, until
+from streams.topics import create_topics, partition_counts, topic_values, user_state_changelog
+from tests.encode_harness import SECONDS, covered, event, rows_of, running, until
 from tests.engine_feed import changelog
 
 pytestmark = pytest.mark.timeout(240)
@@ -149,10 +149,18 @@ def test_a_changelog_that_was_cut_is_not_copied(settings: Settings) -> None:
     owner = journal(settings)
     put(owner, {b"uann": b"1", PLACE_KEY: b"p"})
     owner.close()
-    place = TopicPartition(user_state_changelog(settings), 0, 1)
+    topic = user_state_changelog(settings)
     admin = admin_client(settings.kafka)
-    for future in admin.delete_records([place]).values():
-        future.result(30)
+    for policy in ("delete", "compact"):
+        # Kafka deletes no records of a topic that is compacted alone.
+        altered = ConfigResource(ResourceType.TOPIC, topic, set_config={"cleanup.policy": policy})
+        for future in admin.alter_configs([altered]).values():
+            future.result(SECONDS)
+        if policy == "delete":
+            until("the policy", lambda: topic_values(admin, topic)["cleanup.policy"] == "delete")
+            for deleted in admin.delete_records([TopicPartition(topic, 0, 1)]).values():
+                deleted.result(SECONDS)
+    until("the policy", lambda: topic_values(admin, topic)["cleanup.policy"] == "compact")
     with pytest.raises(RenameError, match="was cut up to offset 1"):
         Rename(settings, settings.app.name, f"{settings.app.name}-new").run()
 
