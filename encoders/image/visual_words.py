@@ -1,6 +1,7 @@
 """Bags of visual words: which local patterns a picture has, by SIFT or SURF."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import cv2
@@ -70,7 +71,7 @@ class VisualWords:
         self._descriptors = Descriptors(kind)
         if words is None:
             self.version = f"{kind}-1-drawn"
-            self._words = _drawn_words(self._descriptors)
+            self._words = _drawn_words(kind)
         else:
             self.version = f"{kind}-1-{xxhash.xxh3_64_hexdigest(words.tobytes())}"
             self._words = words
@@ -115,8 +116,10 @@ def _places(length: int) -> range:
     return range(min(STEP, length) // 2, length, STEP)
 
 
-def _drawn_words(descriptors: Descriptors) -> Float32:
+@cache
+def _drawn_words(kind: str) -> Float32:
     """Patterns drawn by chance: as words they served as well as the centres of clusters."""
+    descriptors = Descriptors(kind)
     sample = np.concatenate([descriptors.of(image) for image in drawings(DRAWINGS)])
     chosen = np.random.default_rng(2).permutation(len(sample))[:WORDS]
     return sample[np.sort(chosen)]
