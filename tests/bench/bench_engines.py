@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,9 @@ from tests.bench.engines.job import Outputs, WorkName
 from tests.bench.engines.line_up import DEFAULT, ENGINES
 from tests.bench.engines.peers import PeerMissing
 from tests.bench.engines.processes import WorkerFailed
-from tests.bench.engines.report import save, show
+from tests.bench.engines.report import load, markdown, save, show
+
+_TURN_SECONDS = 200.0
 
 BROKER = ClusterOptions(
     heap="1g",
@@ -50,25 +53,38 @@ def bench_broker(options: Options) -> Iterator[Bench]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def alone(lock: Path | None) -> Iterator[None]:
-    """Hold a lock file, on a machine where others measure, too."""
-    if lock is None:
-        yield
-        return
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+class Turn:
+    """Holds a lock file, on a machine where others measure, too; lets them in after a while."""
+
+    def __init__(self, lock: Path | None) -> None:
+        self._file = None if lock is None else lock.open("a")
+        self._since: float | None = None
+
+    def take(self) -> None:
+        """Before each cell: be the one who measures."""
+        if self._file is None or (self._since is not None and time.monotonic() - self._since < _TURN_SECONDS):
+            return
+        self.end()
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._since = time.monotonic()
+
+    def end(self) -> None:
+        if self._file is not None and self._since is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._since = None
+            # Whoever waits gets it now.
+            time.sleep(0.5)
 
 
 class Comparison:
     """Runs the cells in turn and keeps what they came to."""
 
-    def __init__(self, bench: Bench, console: Console, lock: Path | None) -> None:
+    def __init__(self, bench: Bench, console: Console, turn: Turn, file: Path | None) -> None:
         self.results: list[Result] = []
         self._bench = bench
         self._console = console
-        self._lock = lock
+        self._turn = turn
+        self._file = file
         self._left_out: set[str] = set()
 
     def run(self, engines: Sequence[str], works: Sequence[WorkName], outputs: Outputs, runs: int) -> None:
@@ -80,30 +96,41 @@ class Comparison:
 
     def warm_broker(self) -> None:
         """A broker compiles while it runs: the first cell would pay for it."""
-        with alone(self._lock):
-            self._bench.speed("penchant", self._bench.job("penchant", "small", "each"))
+        self._turn.take()
+        self._bench.speed("penchant", self._bench.job("penchant", "small", "each"))
 
     def _cell(self, engine: str, work: WorkName, outputs: Outputs, first: bool) -> None:
-        bench = self._bench
         try:
-            with alone(self._lock):
-                check = first and work == "small"
-                result = bench.speed(engine, bench.job(engine, work, outputs), check)
-            self.results.append(result)
-            if first and bench.options.recovery_users:
-                with alone(self._lock):
-                    bench.recovery(engine, bench.job(engine, work, outputs), result)
+            result = self._speed(engine, work, outputs, first)
+            if first and self._bench.options.recovery_users:
+                self._recovery(engine, result)
         except PeerMissing as error:
             self._left_out.add(engine)
             self._console.print(f"{ENGINES[engine].title} is left out: {error}")
-            return
         except (WorkerFailed, AssertionError) as error:
             self._console.print(f"{engine}, {work} work: failed: {error}")
-            return
+
+    def _speed(self, engine: str, work: WorkName, outputs: Outputs, first: bool) -> Result:
+        self._turn.take()
+        job = self._bench.job(engine, work, outputs)
+        result = self._bench.speed(engine, job, check=first and work == "small")
+        self._keep(result)
         self._console.print(
             f"{engine}, {work} work: {result.rate:,.0f} events/s, CPU {result.cpu:.1f} us an event, "
             f"p50 {result.p50:.1f} p99 {result.p99:.1f} ms at {result.fresh_rate:,.0f}/s"
         )
+        return result
+
+    def _recovery(self, engine: str, of: Result) -> None:
+        self._turn.take()
+        result = Result(engine, of.work, of.outputs)
+        self._bench.recovery(engine, self._bench.job(engine, of.work, of.outputs), result)
+        self._keep(result)
+
+    def _keep(self, result: Result) -> None:
+        self.results.append(result)
+        if self._file is not None:
+            save([result], self._file)
 
 
 def main() -> None:
@@ -118,23 +145,28 @@ def main() -> None:
     parser.add_argument("--recovery", type=int, default=5_000, help="users to restore; 0 leaves it out")
     parser.add_argument("--cold", action="store_true", help="do not warm the broker first")
     parser.add_argument("--json", type=Path, help="add the results to this file")
-    parser.add_argument("--lock", type=Path, help="hold this file's lock during each cell")
+    parser.add_argument("--lock", type=Path, help="hold this file's lock while measuring")
+    parser.add_argument("--show", type=Path, help="only print what this file has, as Markdown")
     arguments = parser.parse_args()
+    if arguments.show:
+        print(markdown(load(arguments.show)))
+        return
     console, engines = Console(width=200), arguments.engines.split(",")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     results: list[Result] = []
+    turn = Turn(arguments.lock)
     for work in arguments.works.split(","):
         events = arguments.events if work == "small" else arguments.full_events
         fresh = 0.0 if arguments.outputs == "none" else arguments.fresh
         with bench_broker(Options(events, fresh, arguments.recovery)) as bench:
-            comparison = Comparison(bench, console, arguments.lock)
-            comparison.warm_broker() if not arguments.cold else None
+            comparison = Comparison(bench, console, turn, arguments.json)
+            if not arguments.cold:
+                comparison.warm_broker()
             try:
                 comparison.run(engines, [work], arguments.outputs, arguments.runs)
             finally:
+                turn.end()
                 results += comparison.results
-                if arguments.json:
-                    save(comparison.results, arguments.json)
     show(results, console)
 
 

@@ -38,8 +38,8 @@ def show(results: Sequence[Result], console: Console) -> None:
     """One table for the speed of each work, one for its recoveries."""
     for work in dict.fromkeys(each.work for each in results):
         own = [each for each in results if each.work == work]
-        _table(f"{work} work", [each for each in own if each.rate], _SPEED, console)
-        _table(f"{work} work, recovery", [each for each in own if each.recovery_users], _RECOVERY, console)
+        for title, some, columns in _tables(work, own):
+            _table(title, some, columns, console)
 
 
 def save(results: Sequence[Result], path: Path) -> None:
@@ -52,20 +52,49 @@ def load(path: Path) -> list[Result]:
     return msgspec.json.decode(path.read_bytes(), type=list[Result])
 
 
-def _table(title: str, results: Sequence[Result], columns: Sequence[Column], console: Console) -> None:
-    if not results:
-        return
+def markdown(results: Sequence[Result]) -> str:
+    """The same tables for a document."""
+    parts = []
+    for work in dict.fromkeys(each.work for each in results):
+        own = [each for each in results if each.work == work]
+        for title, some, columns in _tables(work, own):
+            head = ["engine", "outputs", "runs", *(name for name, _, _ in columns)]
+            lines = [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *_rows(some, columns)]]
+            parts.append(f"### {title}\n\n" + "\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _tables(work: str, own: Sequence[Result]) -> list[tuple[str, list[Result], Sequence[Column]]]:
+    """Those that have anything in them."""
+    speed = [each for each in own if each.rate]
+    recovery = [each for each in own if each.recovery_users]
+    found = [(f"{work} work", speed, _SPEED), (f"{work} work, recovery", recovery, _RECOVERY)]
+    return [each for each in found if each[1]]
+
+
+def _rows(results: Sequence[Result], columns: Sequence[Column]) -> list[list[str]]:
     groups: dict[Key, list[Result]] = defaultdict(list)
     for each in results:
         groups[each.engine, each.work, each.outputs, each.variant].append(each)
+    return [
+        [
+            f"{engine} {variant}".strip(),
+            outputs,
+            str(len(own)),
+            *(_cell([value(each) for each in own], form) for _, value, form in columns),
+        ]
+        for (engine, _, outputs, variant), own in groups.items()
+    ]
+
+
+def _table(title: str, results: Sequence[Result], columns: Sequence[Column], console: Console) -> None:
     table = Table(title=title, title_justify="left")
     for name in ("engine", "outputs", "runs"):
         table.add_column(name, no_wrap=True)
     for name, _, _ in columns:
         table.add_column(name, justify="right")
-    for (engine, _, outputs, variant), own in groups.items():
-        cells = [_cell([value(each) for each in own], form) for _, value, form in columns]
-        table.add_row(f"{engine} {variant}".strip(), outputs, str(len(own)), *cells)
+    for row in _rows(results, columns):
+        table.add_row(*row)
     console.print(table)
 
 
