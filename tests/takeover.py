@@ -31,7 +31,7 @@ from streams.broker import ClusterOptions, LocalCluster
 from streams.settings import Settings
 from streams.topics import create_topics, user_state_changelog
 from tests.counting import Event, pack
-from tests.engine_feed import EngineProcess, Feed
+from tests.engine_feed import EngineProcess, Feed, check_outputs, wait_for_end
 from tests.integration.conftest import fresh_settings
 
 TICK_SECONDS = 0.02
@@ -229,13 +229,15 @@ def measure(settings: Settings, kills: int) -> Iterator[Silences]:
             stop = crew.workers["disk-3"].stop
             yield crew.during("the third leaves", stop, partial(crew.wait_settled, half))
             yield crew.during("and comes back", partial(crew.start, "disk-3"), settled)
+        wait_for_end(settings, pulse)
+        check_outputs(settings, pulse)
 
 
-def show(silences: Sequence[Silences], console: Console) -> None:
+def show(silences: Sequence[Silences]) -> None:
     table = Table("what", "moved: longest silence, s", "stayed")
     for each in silences:
         table.add_row(*each.row())
-    console.print(table)
+    Console(width=120).print(table)
 
 
 def main() -> None:
@@ -257,11 +259,7 @@ def main() -> None:
             )
             create_topics(settings)
             fill(settings, arguments.megabytes)
-            console, found = Console(width=120), []
-            for each in measure(settings, arguments.kills):
-                console.print(*each.row())
-                found.append(each)
-            show(found, console)
+            show(list(measure(settings, arguments.kills)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from streams import kafka
 from streams.engine.guard import Delivery
+from streams.engine.kafka_journal import settle_seconds
 from streams.engine.runner import Runner, Seek
 from streams.errors import EngineError
 from streams.metrics import CONSUMER_LAG
@@ -21,8 +22,6 @@ _BATCH = 256
 _POLL_SECONDS = 0.1
 _BUSY_SECONDS = 1.0
 _HINT_SECONDS = 1.0
-_SETTLE_SECONDS = 40.0
-"""Longer than any commit may take."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +48,7 @@ class GroupHost(Generic[RowT]):
         self._hinted: dict[int, int] = {}
         self._next_hint = 0.0
         self._paused = False
+        self._settle_seconds = settle_seconds(settings)
         self._consumer = kafka.consumer(settings, group)
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -70,10 +70,10 @@ class GroupHost(Generic[RowT]):
                 self._hint()
         finally:
             try:
-                self._runner.suspend().result(_SETTLE_SECONDS)
+                self._runner.suspend().result(self._settle_seconds)
                 self._commit(self._runner.places(), wait=True)
             finally:
-                self._runner.stop(_SETTLE_SECONDS)
+                self._runner.stop(self._settle_seconds)
                 self._consumer.close()
         self._runner.check()
 
@@ -161,7 +161,7 @@ class GroupHost(Generic[RowT]):
                 known.pop(number, None)
             with suppress(KeyError):
                 CONSUMER_LAG.remove(self._topic, str(number))
-        return self._runner.release(numbers).result(_SETTLE_SECONDS)
+        return self._runner.release(numbers).result(self._settle_seconds)
 
     def _hint(self) -> None:
         if time.monotonic() < self._next_hint:

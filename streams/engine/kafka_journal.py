@@ -26,9 +26,14 @@ _FENCED = (
     kafka.KafkaError.INVALID_PRODUCER_EPOCH,
 )
 
-__all__ = ["JournalNames", "KafkaJournal"]
+__all__ = ["JournalNames", "KafkaJournal", "settle_seconds"]
 
 _log = logging.getLogger(__name__)
+
+
+def settle_seconds(settings: KafkaSettings) -> float:
+    """Longer than any batch takes that waits for a silent broker: it gives its transaction up before."""
+    return 3 * settings.transaction_timeout_ms / 1000 + 10
 
 
 class KafkaJournal:

@@ -14,6 +14,7 @@ import aiokafka
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, NoOffsetForPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode.threads import WorkerThread
 
 from streams.engine.guard import Delivery
 from streams.engine.runner import NO_FLOW, Seek
@@ -51,9 +52,18 @@ class Sink(Member, Protocol):
     def show_lag(self, partition: int, end: int) -> None: ...
 
 
+class _Thread(WorkerThread):
+    """One that is left over keeps no process alive that has failed, as a member that does nothing."""
+
+    def __init__(self, *args: Any, **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self.daemon = True
+
+
 class EngineConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka runs."""
 
+    Worker = _Thread
     logger = logging.getLogger("faust.consumer")
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:

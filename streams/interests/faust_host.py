@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from faust.types import TP
@@ -18,6 +19,7 @@ from yarl import URL
 
 from streams import kafka
 from streams.engine.guard import Delivery
+from streams.engine.kafka_journal import settle_seconds
 from streams.engine.placement import Claim, Told
 from streams.engine.runner import Runner, Seek
 from streams.errors import EngineError
@@ -30,9 +32,6 @@ from streams.watchdog import no_beat
 RowT = TypeVar("RowT")
 
 _LOOK_SECONDS = 0.05
-_SETTLE_SECONDS = 40.0
-"""Longer than any commit may take."""
-_START_SECONDS = 60.0
 _ASK_SECONDS = 5.0
 _REJOIN_SECONDS = 10.0
 """Between two requests for a new assignment: each holds the whole group up for a moment."""
@@ -64,6 +63,7 @@ class FaustHost(Generic[RowT]):
         self._told = Told()
         self._owned: tuple[int, ...] = ()
         self._next_rejoin = 0.0
+        self._settle_seconds = settle_seconds(settings)
         self._hinted: dict[TP, int] = {}
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -74,12 +74,19 @@ class FaustHost(Generic[RowT]):
         # It shows the engine's watchdog a living thread while the broker is waited for, too.
         self._runner.start()
         try:
-            if self._broker_answers(stopped):
-                with asyncio.Runner() as loop:
-                    loop.run(self._work(stopped))
+            self._serve(stopped)
         finally:
-            self._runner.stop(_SETTLE_SECONDS)
+            self._runner.stop(self._settle_seconds)
         self._runner.check()
+
+    def _serve(self, stopped: Callable[[], bool]) -> None:
+        began = time.monotonic()
+        while self._broker_answers(stopped):
+            with asyncio.Runner() as loop:
+                if loop.run(self._work(stopped)):
+                    return
+            if time.monotonic() - began > _SILENCE_SECONDS:
+                raise EngineError(f"{self._group}: Faust cannot reach the broker")
 
     # What the consumer asks for.
 
@@ -119,32 +126,50 @@ class FaustHost(Generic[RowT]):
 
     async def suspend(self) -> None:
         """The group is about to take partitions away, perhaps to give them back at once."""
-        await _settled(self._runner.suspend())
+        await self._settled(self._runner.suspend())
 
     async def assign(self, partitions: set[TP]) -> None:
         numbers = {partition.partition for partition in partitions if partition.topic == self.topic}
         gone = self._runner.partitions() - numbers
-        await _settled(self._runner.release(gone))
+        await self._settled(self._runner.release(gone))
         for number in gone:
             self._hinted.pop(TP(self.topic, number), None)
         # Their stores are closed now, so that the standbys can go on with them.
         self._standbys.follow(set(self._told.standbys) - numbers, self._told.awaited)
         # Opening goes on in the background: the group waits for this callback, and heartbeats with it.
-        await _settled(self._runner.take(numbers))
+        await self._settled(self._runner.take(numbers))
 
-    async def _work(self, stopped: Callable[[], bool]) -> None:
+    async def _work(self, stopped: Callable[[], bool]) -> bool:
+        """False where the broker went away before Faust had started: it is to be begun anew."""
         app = EngineApp(self, self._settings, self._group)
         try:
-            await asyncio.wait_for(app.start(), _START_SECONDS)
-            while not (stopped() or app.crashed or self._runner.failure):
+            started = await self._start(app, stopped)
+            while started and not (stopped() or app.crashed or self._runner.failure):
                 await asyncio.sleep(_LOOK_SECONDS)
                 await self._take_over(app)
-            await asyncio.wait_for(app.stop(), _SETTLE_SECONDS)
+            await asyncio.wait_for(app.stop(), self._settle_seconds)
         except Exception as error:
             reason = app.crash_reason or error
             raise EngineError(f"{self._group}: Faust failed: {reason!r}") from reason
-        if app.crashed:
+        if started and app.crashed:
             raise EngineError(f"{self._group}: Faust failed: {app.crash_reason!r}") from app.crash_reason
+        return started
+
+    async def _start(self, app: "EngineApp", stopped: Callable[[], bool]) -> bool:
+        """Start Faust, or begin to end where `stopped()` comes first. False where the broker went away."""
+        starting = asyncio.ensure_future(app.start())
+        while not (starting.done() or stopped() or self._runner.failure):
+            self.beat()
+            await asyncio.sleep(_LOOK_SECONDS)
+        starting.cancel()
+        try:
+            await starting
+        except asyncio.CancelledError:
+            return True
+        except (KafkaError, OSError) as error:
+            _log.warning("%s: the broker went away at the start: %r", self._group, error)
+            return False
+        return True
 
     def _broker_answers(self, stopped: Callable[[], bool]) -> bool:
         """Wait for the broker, without which Faust would crash; false where `stopped()` comes first.
@@ -164,6 +189,9 @@ class FaustHost(Generic[RowT]):
             else:
                 return True
         return False
+
+    async def _settled(self, answer: Any) -> None:
+        await asyncio.wait_for(asyncio.wrap_future(answer), self._settle_seconds)
 
     async def _take_over(self, app: "EngineApp") -> None:
         """What this worker waits for is level: a new assignment gives it its part."""
@@ -243,7 +271,3 @@ class EngineApp(faust.App):
         if self._consumer is not None and self._consumer.started and not self.crashed:
             await self._consumer.commit()
         await super()._stop_consumer()
-
-
-async def _settled(answer: Any) -> None:
-    await asyncio.wait_for(asyncio.wrap_future(answer), _SETTLE_SECONDS)

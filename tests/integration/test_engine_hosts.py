@@ -1,5 +1,6 @@
 """Both hosts in this process: back-pressure, lost records, hints, and how they end."""
 
+import asyncio
 import threading
 import time
 from collections import defaultdict
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from msgspec.structs import replace
 
 from streams import metrics
@@ -15,6 +17,7 @@ from streams.engine.kafka_engine import group_of, kafka_runner
 from streams.engine.processor import Effects, Work
 from streams.engine.runner import Runner
 from streams.errors import EngineError
+from streams.interests import faust_host
 from streams.kafka import TopicPartition, consumer, producer
 from streams.settings import Settings
 from tests.counting import CountingProcessor, Event, fold, pack
@@ -183,4 +186,42 @@ def test_a_host_ends_at_once_where_nothing_was_given_to_it(settings: Settings, h
     runner = kafka_runner(settings, spec(settings), CountingProcessor(settings.topics.interests))
     with Running(settings, host, runner):
         pass
+    assert runner.failure is None
+
+
+def test_a_broker_that_goes_away_at_the_start_is_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka gives up after a while, and Faust with it."""
+    starts: list[object] = []
+
+    class Unlucky(faust_host.EngineApp):
+        async def start(self) -> None:
+            starts.append(self)
+            if len(starts) == 1:
+                raise KafkaConnectionError("Unable to bootstrap")
+            await super().start()
+
+    monkeypatch.setattr(faust_host, "EngineApp", Unlucky)
+    feed = Feed(settings)
+    feed.send(20)
+    runner = kafka_runner(settings, spec(settings), CountingProcessor(settings.topics.interests))
+    with Running(settings, "faust", runner):
+        wait_for_end(settings, feed)
+    assert len(starts) == 2
+    check(settings, feed)
+
+
+def test_a_stop_during_the_start_is_heard(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = threading.Event()
+
+    class Slow(faust_host.EngineApp):
+        async def start(self) -> None:
+            starting.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(faust_host, "EngineApp", Slow)
+    runner = kafka_runner(settings, spec(settings), CountingProcessor(settings.topics.interests))
+    with Running(settings, "faust", runner):
+        assert starting.wait(SECONDS)
     assert runner.failure is None
