@@ -34,7 +34,7 @@ from tests.bench.engines.peers import PeerMissing
 from tests.bench.engines.processes import WorkerFailed
 from tests.bench.engines.report import load, markdown, save, show
 
-_TURN_SECONDS = 200.0
+_TURN_SECONDS = 240.0
 
 BROKER = ClusterOptions(
     heap="1g",
@@ -158,6 +158,7 @@ def main() -> None:
     for work in arguments.works.split(","):
         events = arguments.events if work == "small" else arguments.full_events
         fresh = 0.0 if arguments.outputs == "none" else arguments.fresh
+        turn.take()
         with bench_broker(Options(events, fresh, arguments.recovery)) as bench:
             comparison = Comparison(bench, console, turn, arguments.json)
             if not arguments.cold:

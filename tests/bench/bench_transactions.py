@@ -86,9 +86,9 @@ def main() -> None:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     console, results = Console(width=200), []
+    turn = Turn(arguments.lock)
+    turn.take()
     with bench_broker(Options(arguments.events, arguments.fresh, 0, rate=arguments.rate)) as bench:
-        turn = Turn(arguments.lock)
-        turn.take()
         measure(bench, arguments.work, Variant(True))
         for _ in range(arguments.runs):
             for variant in variants():
