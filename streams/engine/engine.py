@@ -263,8 +263,7 @@ class Engine(Generic[RowT]):
         for _, error in admission.refused:
             DEAD_LETTERS.labels(self._options.name, error.reason).inc()
         now = time.time()
-        for sent in effect.broker_times:
-            FRESHNESS.observe(max(0.0, now - sent / 1000))
+        FRESHNESS.observe([max(0.0, now - sent / 1000) for sent in effect.broker_times])
 
     def _label(self, number: int) -> str:
         return f"{self._options.name}-{number}"

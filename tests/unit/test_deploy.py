@@ -39,9 +39,9 @@ def series() -> dict[str, set[str]]:
     """Name of every series that the product serves, to the names of its labels."""
     found: dict[str, set[str]] = {}
     for value in vars(metrics).values():
-        if not isinstance(value, Counter | Gauge | Histogram):
+        if not isinstance(value, Counter | Gauge | Histogram | metrics.BatchHistogram):
             continue
-        labels = set(value._labelnames)
+        labels = set(getattr(value, "_labelnames", ()))
         for family in value.describe():
             if family.type == "histogram":
                 found[f"{family.name}_bucket"] = labels | {"le"}
