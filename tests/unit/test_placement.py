@@ -1,6 +1,6 @@
 """Who owns which partition, and who keeps copies."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.engine.placement import Claim, Rules, Share, place
@@ -143,6 +143,7 @@ CLAIM = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 8),
     st.dictionaries(NAMES, CLAIM, min_size=1),
@@ -167,6 +168,7 @@ def test_each_partition_has_one_owner_and_its_copies(
     assert all(len(share.owned) <= most for share in shares.values()) or held_back
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), st.dictionaries(NAMES, CLAIM, min_size=1))
 def test_a_group_comes_to_rest_in_balance(count: int, claims: dict[str, Claim]) -> None:
     shares = place(range(count), claims, BIG)
