@@ -16,7 +16,7 @@ from streams.encode.instance import Instance
 from streams.engine.group_host import GroupHost
 from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
 from streams.engine.runner import Runner
-from streams.errors import EngineError
+from streams.errors import EngineError, PenchantError
 from streams.interests.catalogue_tail import CatalogueTail
 from streams.interests.faust_host import FaustHost
 from streams.interests.processor import InterestsProcessor
@@ -130,7 +130,7 @@ class InterestsWorker:
     def _tail_lives(self) -> bool:
         try:
             self._tail.check()
-        except EngineError:
+        except PenchantError:
             return False
         return True
 
