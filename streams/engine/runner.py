@@ -215,13 +215,19 @@ class Runner(Generic[RowT]):
                 self._open_rested()
                 if self._next_step <= time.monotonic() and self._step():
                     continue
-                self._wake.wait(_TICK_SECONDS)
+                self._wake.wait(self._pause())
                 self._wake.clear()
         except BaseException as error:
             _log.exception("%s: the engine ends", self._options.name)
             self.failure = _converted(error)
         finally:
             self._end()
+
+    def _pause(self) -> float:
+        """Seconds until records that wait may be worked on, or until it is time to look what is due."""
+        if not self._queued():
+            return _TICK_SECONDS
+        return min(_TICK_SECONDS, max(0.0, self._next_step - time.monotonic()))
 
     def _check(self) -> None:
         while not self._stopped.wait(_CHECK_SECONDS):
