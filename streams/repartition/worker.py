@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from streams.encode.instance import Instance
@@ -11,6 +12,7 @@ from streams.errors import EngineError, TopicError
 from streams.kafka import KafkaException, admin_client
 from streams.repartition.loop import Limits, RepartitionLoop
 from streams.repartition.stage import STAGE
+from streams.repartition.starting import counted_ends
 from streams.settings import Settings
 from streams.topics import partition_counts, topic_values
 from streams.watchdog import Watchdog
@@ -59,7 +61,8 @@ class RepartitionWorker:
         self._watchdog.start()
         stack.callback(self._watchdog.stop)
         sink.open()
-        source = RawSource(settings, group, [settings.topics.interactions])
+        begin = partial(counted_ends, settings)
+        source = RawSource(settings, group, [settings.topics.interactions], begin)
         stack.callback(source.close)
         source.open()
         return RepartitionLoop(settings.topics, source, sink, limits)

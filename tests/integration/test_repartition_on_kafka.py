@@ -2,12 +2,13 @@
 
 import json
 import random
+import signal
 import threading
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
-from conftest import read_all
+from conftest import produce_json, read_all
 from msgspec.structs import replace
 from test_commands import penchant
 from test_crashes import changelog_states, packs_by_partition, reference_states
@@ -17,11 +18,15 @@ from test_whole_way import latest
 from streams.broker import LocalCluster
 from streams.broker.ports import free_ports
 from streams.demo.stage import workers
-from streams.kafka import admin_client, producer
+from streams.engine.faults import VARIABLE
+from streams.errors import EngineError, SettingsError
+from streams.groups import living
+from streams.kafka import NewPartitions, admin_client, producer
 from streams.records import Interest
+from streams.repartition.worker import RepartitionWorker
 from streams.settings import Settings
 from streams.topics import create_topics
-from tests.encode_harness import SECONDS, child, covered, rows_of, until
+from tests.encode_harness import SECONDS, child, covered, event, rows_of, running, until
 from tests.integration.conftest import fresh_settings
 from tests.letter_harness import good, headers_of, letters_of, place_of, redriven, send
 
@@ -29,6 +34,15 @@ pytestmark = pytest.mark.timeout(240)
 CHILD = "tests.repartition_child"
 USERS = 12
 INPUT_PARTITIONS = 3
+
+
+@pytest.fixture
+def even(kafka: LocalCluster, tmp_path: Path) -> Settings:
+    """As many partitions by user as the input has."""
+    made = fresh_settings(kafka.bootstrap_servers, tmp_path)
+    made = replace(made, topics=replace(made.topics, repartition=True))
+    create_topics(made)
+    return made
 
 
 @pytest.fixture
@@ -45,7 +59,9 @@ class Feed:
     """Sends events of each user to all partitions, with keys that say nothing; keeps their names."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._topic = settings.topics.interactions
+        self.partitions = INPUT_PARTITIONS
         self._chance = random.Random(5)
         self._producer = producer(settings.kafka)
         self.users: dict[str, str] = {}
@@ -67,9 +83,13 @@ class Feed:
                 self._topic,
                 json.dumps(value),
                 key=self._chance.choice([None, b"session", user.encode(), b"\xff"]),
-                partition=number % INPUT_PARTITIONS,
+                partition=number % self.partitions,
             )
         assert self._producer.flush(SECONDS) == 0
+
+    def forget_partitions(self) -> None:
+        """Ask anew how many there are."""
+        self._producer = producer(self._settings.kafka)
 
     def keep_sending(self, stop: threading.Event) -> None:
         while not stop.wait(0.1):
@@ -85,22 +105,23 @@ def copies(settings: Settings) -> list[tuple[str, int, bytes | None]]:
 
 
 def test_killed_under_load_every_event_counts_once_in_its_users_one_state(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The process of both stages kills itself between two steps of a commit, of whichever comes there."""
     feed = Feed(settings)
     stop = threading.Event()
     feeder = threading.Thread(target=feed.keep_sending, args=(stop,), daemon=True)
     (port,) = free_ports(1)
     with workers(settings, tmp_path, {"interests": port}):
         feeder.start()
-        for _ in range(2):
-            before = len(copies(settings))
-            with child(settings, CHILD):
-                until("progress", lambda before=before: len(copies(settings)) > before)
+        for fault in ("3", "4x3", "5x5"):
+            monkeypatch.setenv(VARIABLE, fault)
+            with child(settings, CHILD) as killed:
+                assert killed.process.wait(SECONDS) == -signal.SIGKILL
+        monkeypatch.delenv(VARIABLE)
         stop.set()
         feeder.join(SECONDS)
         with child(settings, CHILD) as last:
-            until("all to be copied", lambda: len(copies(settings)) >= len(feed.users))
             until("all to be counted", lambda: counted(settings) >= len(feed.users))
             assert last.terminate() == 0
 
@@ -151,10 +172,70 @@ def test_what_has_no_user_is_set_aside_and_redriven_once_it_has(settings: Settin
             )
             assert told.stdout == "1 letters redriven\n", told.output
         until("both rows", lambda: len(rows_of(settings)) == 2)
-    assert {row.event_id for row in rows_of(settings)} == {
+    # Behind the place stands the topic's id: offsets of a topic that is made anew start again.
+    assert {row.event_id.partition("@")[0] for row in rows_of(settings)} == {
         f"{names.interactions}-{message.partition()}-{message.offset()}" for message in sent.values()
     }
     assert {row.user_id for row in rows_of(settings)} == {"u"}
     for message in redriven(settings):
         original = next(each for each in sent.values() if each.key() == message.key())
         assert message.partition() == original.partition()
+
+
+def test_a_deployment_that_read_its_input_itself_goes_on_with_copies(even: Settings, tmp_path: Path) -> None:
+    """No event is lost or counted twice where the setting changes, and states go on as they were."""
+    settings = even
+    keyed = replace(settings, topics=replace(settings.topics, repartition=False))
+    (port,) = free_ports(1)
+    with workers(settings, tmp_path, {"interests": port}):
+        with child(keyed) as first:
+            produce_json(keyed, keyed.topics.interactions, [event(n) for n in range(40)])
+            until("the first to be counted", lambda: counted(settings) == 40)
+            produce_json(keyed, keyed.topics.interactions, [event(n) for n in range(40, 60)])
+            first.kill()
+        with child(settings, CHILD) as second:
+            produce_json(settings, settings.topics.interactions, [event(n) for n in range(60, 80)])
+            until("all to be counted", lambda: counted(settings) >= 80)
+            assert second.terminate() == 0
+    assert sorted(int(row.event_id[1:]) for row in rows_of(settings)) == list(range(80))
+    assert len(copies(settings)) <= 40
+    with pytest.raises(SettingsError, match=r"topics\.repartition: .* set it on again"), running(keyed):
+        pass
+    assert counted(settings) == 80
+
+
+def test_new_partitions_are_read_and_offsets_that_are_lost_are_told(settings: Settings) -> None:
+    """Without its offsets the stage would copy everything once more."""
+    feed = Feed(settings)
+    admin = admin_client(settings.kafka)
+    with child(settings, CHILD):
+        feed.send(30)
+        until("all to be copied", lambda: len(copies(settings)) == 30)
+    feed.partitions = INPUT_PARTITIONS + 1
+    grown = NewPartitions(settings.topics.interactions, feed.partitions)
+    for future in admin.create_partitions([grown]).values():
+        future.result(SECONDS)
+    feed.forget_partitions()
+    feed.send(30)
+    with child(settings, CHILD):
+        until("those of the new partition, too", lambda: len(copies(settings)) == 60)
+    group = f"{settings.app.name}-repartition"
+    until("the group to be empty", lambda: not living(admin, [group]))
+    admin.delete_consumer_groups([group])[group].result(SECONDS)
+    with pytest.raises(EngineError, match="has no offsets any more"):
+        RepartitionWorker(settings).run(threading.Event())
+    assert Counter(event_id for event_id, _, _ in copies(settings)) == Counter(feed.users.keys())
+
+
+def test_copies_that_would_leave_their_states_are_refused(kafka: LocalCluster, tmp_path: Path) -> None:
+    """Four partitions of input and three by user: states that were made from four lie elsewhere."""
+    keyed = fresh_settings(kafka.bootstrap_servers, tmp_path)
+    create_topics(keyed)
+    make(admin_client(keyed.kafka), keyed.topics.interactions_by_user, 3)
+    with running(keyed):
+        produce_json(keyed, keyed.topics.interactions, [event(0)])
+        until("the event to be covered", lambda: len(rows_of(keyed)) == 1)
+    with pytest.raises(EngineError, match="make it with 4 partitions"):
+        RepartitionWorker(replace(keyed, topics=replace(keyed.topics, repartition=True))).run(
+            threading.Event()
+        )
