@@ -12,13 +12,22 @@ from aiokafka.errors import KafkaConnectionError
 from msgspec.structs import replace
 
 from streams import metrics
+from streams.engine import runner as runner_module
 from streams.engine.guard import Delivery
 from streams.engine.kafka_engine import group_of, kafka_runner
 from streams.engine.processor import Effects, Work
 from streams.engine.runner import Runner
-from streams.errors import EngineError
+from streams.errors import EngineError, SourceRecreated
 from streams.interests import faust_host
-from streams.kafka import TopicPartition, consumer, producer
+from streams.kafka import (
+    AdminClient,
+    KafkaException,
+    NewTopic,
+    TopicPartition,
+    admin_client,
+    consumer,
+    producer,
+)
 from streams.settings import Settings
 from tests.counting import CountingProcessor, Event, fold, pack
 from tests.engine_feed import Feed, check, places, stores, wait_for_end
@@ -225,3 +234,27 @@ def test_a_stop_during_the_start_is_heard(settings: Settings, monkeypatch: pytes
     with Running(settings, "faust", runner):
         assert starting.wait(SECONDS)
     assert runner.failure is None
+
+
+def test_a_source_made_anew_ends_the_host(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka would wait for an offset that the new topic may never reach."""
+    monkeypatch.setattr(runner_module, "_CHECK_SECONDS", 0.1)
+    feed = Feed(settings)
+    feed.send(20)
+    runner = kafka_runner(settings, spec(settings), CountingProcessor(settings.topics.interests))
+    running = Running(settings, "faust", runner)
+    until(lambda: runner.failure or runner.ready())
+    source, admin = settings.topics.interactions_encoded, admin_client(settings.kafka)
+    admin.delete_topics([source])[source].result(SECONDS)
+    until(lambda: made_anew(admin, source))
+    with pytest.raises(SourceRecreated, match="made anew"):
+        running.ended.result(SECONDS)
+
+
+def made_anew(admin: AdminClient, topic: str) -> bool:
+    try:
+        admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(SECONDS)
+    except KafkaException:
+        # It is being deleted still.
+        return False
+    return True
