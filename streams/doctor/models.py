@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 SECOND_SAMPLES = 16_000
+KEYS = ("captions", "sounds", "transcripts", "phonemes", "emotion")
 
 
 def check_models(settings: Settings) -> Iterator[Finding]:
@@ -31,7 +32,9 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         device = torch.device("cpu")
     for modality, load in _LOADERS.items():
         name = getattr(settings.encoders, modality)
-        yield _loaded(modality, name, partial(load, settings, device))
+        if modality != "video" or name in settings.encoders.models:
+            yield _loaded(modality, name, partial(load, settings, device))
+    yield from _describers(settings, device)
     yield _alignment(settings)
     yield _interest_model(settings)
 
@@ -66,7 +69,28 @@ def _audio(settings: Settings, device: "torch.device") -> Float32:
     return audio_encoder(settings.encoders, device).encode([np.zeros(SECOND_SAMPLES, np.float32)])
 
 
-_LOADERS = {"text": _text, "image": _image, "audio": _audio}
+def _video(settings: Settings, device: "torch.device") -> Float32:
+    from encoders.registry import image_encoder, video_encoder
+
+    image = image_encoder(settings.encoders, device)
+    return video_encoder(settings.encoders, device, image).encode([np.full((2, 64, 64, 3), 128, np.uint8)])
+
+
+_LOADERS = {"text": _text, "image": _image, "audio": _audio, "video": _video}
+"""Video has a model of its own only where the settings name one."""
+
+
+def _describers(settings: Settings, device: "torch.device") -> Iterator[Finding]:
+    from encoders.describe.configured import Describers
+
+    try:
+        described = Describers(settings.encoders, device)
+    except (EncodersError, ImportError, OSError) as error:
+        yield fail("describers", str(error), "choose other models in encoders.describe, or none")
+        return
+    if described:
+        names = [getattr(settings.encoders.describe, key) for key in KEYS]
+        yield ok("describers", ", ".join(dict.fromkeys(filter(None, names))))
 
 
 def _alignment(settings: Settings) -> Finding:

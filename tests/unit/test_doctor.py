@@ -9,10 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from encoders.errors import ArtifactError
+from encoders.hub.settings import DescribeSettings, HubModel
 from streams.doctor import machine, models
 from streams.doctor.finding import Finding, Level, fail, ok, run_check, warn
 from streams.doctor.plausible import check_settings
 from streams.settings import Settings
+from tests import tiny_models
 
 
 def settings(section: str = "app", **fields: Any) -> Settings:
@@ -147,3 +149,22 @@ def test_an_encoder_of_another_name_fails() -> None:
     found = list(models.check_models(settings("encoders", text="none")))
     assert (found[0].level, found[0].subject) == (Level.FAIL, "encoder of text")
     assert "use-multilingual" in found[0].seen
+
+
+def own_models(**describe: str) -> Settings:
+    names = {"text": "bert", "image": "vit", "audio": "ast", "video": "videomae"}
+    own = {name: HubModel(model=str(tiny_models.tiny(name))) for name in names.values()}
+    return settings("encoders", **names, models=own, describe=DescribeSettings(**describe))
+
+
+def test_models_of_ones_own_are_loaded_too() -> None:
+    found = [str(finding) for finding in models.check_models(own_models(sounds="ast"))]
+    assert "OK   encoder of video: videomae, 32 numbers a vector" in found
+    assert "OK   describers: ast" in found
+
+
+def test_a_describer_that_does_not_load_fails() -> None:
+    found = list(models.check_models(own_models(captions="vit")))
+    (failed,) = [finding for finding in found if finding.level is Level.FAIL]
+    assert failed.subject == "describers"
+    assert "it writes no captions" in failed.seen
