@@ -48,3 +48,30 @@ def _lives(admin: kafka.AdminClient, group: str, deadline: float) -> bool:
                 told = f"{cause.name()} {cause.str()}"
                 raise TopicError(f"{group}: the group cannot be looked at: {told}") from error
             time.sleep(RETRY_SECONDS)
+
+
+def committed(
+    settings: Settings, group: str, places: list[kafka.TopicPartition]
+) -> list[kafka.TopicPartition]:
+    """What a group has committed of these places, offset -1001 for nothing; it need have no members.
+
+    Waits for a coordinator that is not there yet, and for an open transaction of a crashed worker, which
+    holds its offsets back until it times out. Raises TopicError.
+    """
+    client = kafka.consumer(settings.kafka, group)
+    deadline = time.monotonic() + PATIENCE_SECONDS + settings.kafka.transaction_timeout_ms / 1000
+    try:
+        while True:
+            try:
+                found = client.committed(places, timeout=CALL_SECONDS)
+                failed = next((each.error for each in found if each.error is not None), None)
+                if failed is None:
+                    return found
+                raise kafka.KafkaException(failed)
+            except kafka.KafkaException as error:
+                if time.monotonic() > deadline or error.args[0].fatal():
+                    told = error.args[0].str()
+                    raise TopicError(f"{group}: its offsets cannot be read: {told}") from error
+                time.sleep(RETRY_SECONDS)
+    finally:
+        client.close()

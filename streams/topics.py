@@ -14,6 +14,7 @@ from streams.kafka import (
     ConfigResource,
     KafkaError,
     KafkaException,
+    NewPartitions,
     NewTopic,
     ResourceType,
     TopicCollection,
@@ -123,6 +124,20 @@ def create_topics(settings: Settings) -> list[str]:
     created = _create(admin, fresh)
     _wait_for_leaders(admin, [plan.name for plan in plans])
     return created
+
+
+def add_partitions(admin: AdminClient, topics: Iterable[str], partitions: int) -> None:
+    """Give each of the topics so many partitions, in this order, and wait for leaders. Raises TopicError."""
+    for name in topics:
+        have = len(described(admin, [name])[name].partitions)
+        if have < partitions:
+            answers = admin.create_partitions([NewPartitions(name, partitions)], request_timeout=CALL_SECONDS)
+            _answer(answers[name], name)
+        deadline = time.monotonic() + LEADER_SECONDS
+        while len(described(admin, [name])[name].partitions) < partitions or _leaderless(admin, [name]):
+            if time.monotonic() > deadline:
+                raise TopicError(f"{name}: its new partitions have no leader; check the brokers")
+            time.sleep(POLL_SECONDS)
 
 
 def check_topics(settings: Settings) -> list[str]:

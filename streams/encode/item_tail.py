@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 import msgspec
 
@@ -10,6 +11,7 @@ from streams.errors import EngineError, TopicError
 from streams.kafka import (
     OFFSET_BEGINNING,
     Config,
+    Consumer,
     KafkaError,
     KafkaException,
     Message,
@@ -21,6 +23,8 @@ from streams.settings import Settings
 _BATCH = 2_000
 _POLL_SECONDS = 0.1
 _METADATA_SECONDS = 30.0
+WIDEN_SECONDS = 30.0
+"""How often new partitions are looked for."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,8 @@ class ItemTail:
         self._settings = settings
         self._view = view
         self._topic = settings.topics.items_encoded
+        self.widen_seconds = WIDEN_SECONDS
+        self._read: set[int] = set()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="item-tail", daemon=True)
@@ -67,12 +73,14 @@ class ItemTail:
         }
         source = consumer(self._settings.kafka, f"{self._settings.app.name}-encode-items", overrides)
         try:
-            metadata = source.list_topics(self._topic, timeout=_METADATA_SECONDS).topics[self._topic]
-            if metadata.error is not None or not metadata.partitions:
+            behind = self._widen(source)
+            if not behind:
                 raise TopicError(f"topic {self._topic} is missing; make it with `penchant topics create`")
-            behind = set(metadata.partitions)
-            source.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in behind])
+            widen_at = time.monotonic() + self.widen_seconds
             while not self._stop.is_set():
+                if time.monotonic() >= widen_at:
+                    widen_at = time.monotonic() + self.widen_seconds
+                    self._widen_while_following(source)
                 for message in source.consume(_BATCH, _POLL_SECONDS):
                     self._take(message, behind)
                 if not behind and not self._view.caught_up.is_set():
@@ -80,6 +88,26 @@ class ItemTail:
                     _log.info("%d items known", len(self._view))
         finally:
             source.close()
+
+    def _widen(self, source: Consumer) -> set[int]:
+        """Read partitions that were not there before, from their start; returns them."""
+        metadata = source.list_topics(self._topic, timeout=_METADATA_SECONDS).topics[self._topic]
+        fresh = set() if metadata.error is not None else metadata.partitions.keys() - self._read
+        if fresh:
+            source.incremental_assign(
+                [TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in sorted(fresh)]
+            )
+            self._read |= fresh
+        return set(fresh)
+
+    def _widen_while_following(self, source: Consumer) -> None:
+        try:
+            fresh = self._widen(source)
+        except KafkaException as error:
+            _log.warning("%s: whether it has new partitions is not known: %s", self._topic, error)
+        else:
+            if fresh:
+                _log.info("%s has %d new partitions", self._topic, len(fresh))
 
     def _take(self, message: Message, behind: set[int]) -> None:
         error = message.error()

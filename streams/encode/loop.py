@@ -11,8 +11,9 @@ from streams.encode.media import Wanted
 from streams.encode.packs import cut_packs, encode_pack
 from streams.encode.recollection import Recollection
 from streams.encode.sink import TransactionAborted, TransactionalSink
-from streams.encode.source import Place, RawSource
+from streams.encode.source import RawSource
 from streams.encode.stage import NO_NEWS, STAGE, EncodeStage, News, Outcome
+from streams.encode.starts import Place
 from streams.errors import EngineError
 from streams.metrics import BATCH_SIZE, COMMIT_TIME, STAGE_SECONDS
 from streams.raw import RawRecord

@@ -5,20 +5,26 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 
-from state.events import NO_TOPIC
 from streams.encode.packs import Border
-from streams.encode.placing import NOTHING, Committed, Log, RawEnd, Start, start_of
-from streams.errors import EngineError, PenchantError, SourceTrimmed
-from streams.kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition, consumer
-from streams.metrics import CONSUMER_LAG, LOST_OFFSETS, RECREATED
+from streams.encode.placing import RawEnd, Start
+from streams.encode.starts import Covered, Place, Starts, tell_of
+from streams.errors import EngineError, PenchantError, SourceTrimmed, TopicError
+from streams.kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+    consumer,
+)
+from streams.metrics import CONSUMER_LAG
+from streams.partitioning import partition_of
 from streams.raw import RawHeaders, RawRecord
 from streams.repartition.origin import with_origin
 from streams.settings import Settings
-from streams.topic_ids import Identity, TopicWatch, check_same, id_bytes, id_text
+from streams.topic_ids import Identity, check_same, id_text
 from streams.topics import SilentCluster
-
-Place = tuple[str, int]
-"""Topic and partition."""
 
 PLACING_SECONDS = 40.0
 """Below the poll interval, within which a rebalance must be answered."""
@@ -28,14 +34,13 @@ _IDLE_SECONDS = 0.1
 _LAG_SECONDS = 2.0
 _SEEK_SECONDS = 0.02
 _REWIND_SECONDS = 5.0
-_ASK_SECONDS = 5.0
 _DRAINED = 1_000
 _DRAIN_SECONDS = 0.2
 _CHECK_SECONDS = 5.0
 """How often, while nothing comes, it is looked whether the topics are still the same."""
 
-Covered = Callable[[Sequence[int]], Mapping[int, RawEnd]]
-"""How far packs cover these partitions of the first topic: asked where the group's offsets do not tell."""
+_TELL_SECONDS = 60.0
+
 Asked = Future[dict[str, Identity]]
 
 _log = logging.getLogger(__name__)
@@ -65,20 +70,28 @@ class RawSource:
         """Grows with each partition that comes or goes."""
         self._settings = settings
         self._topics = list(topics)
-        self._skip_trimmed = settings.encode.skip_trimmed
         self._copies = settings.topics.interactions_by_user
         self._delivered: dict[Place, int] = {}
         self._passed: dict[Place, int] = {}
         overrides = {"enable.partition.eof": True}
         self._consumer: Consumer = consumer(settings.kafka, group, overrides)
-        self._covered = covered
-        self._watch = TopicWatch(settings.kafka, topics)
-        self._identities: dict[str, Identity] = {}
+        self._readable: int | None = None
+        self._left: set[Place] = set()
+        self._told_at = 0.0
+        self._starts = Starts(settings, topics, self._consumer, covered)
         self._follows: dict[Place, RawEnd] = {}
         self._asked: Asked | None = None
         self._check_at = 0.0
         self._failure: Exception | None = None
         self._lag_at = 0.0
+
+    def read_below(self, partitions: int) -> None:
+        """Packs go to so many partitions. Where the first topic has more, the others are left alone.
+
+        Users' events then come in other partitions than before, and their states lie where the packs are.
+        So a partition is read up to the first event that came there since, and left alone from it on.
+        """
+        self._readable = partitions
 
     def open(self) -> None:
         self._consumer.subscribe(
@@ -88,7 +101,7 @@ class RawSource:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
-        self._watch.close()
+        self._starts.close()
 
     def read(self, limit: int, wait: bool) -> list[RawRecord]:
         """Up to `limit` records: all that came within the linger time after the first one.
@@ -103,6 +116,8 @@ class RawSource:
             raise self._failure
         self._measure_lag()
         records = self.owned(self._record(message) for message in messages if self._good(message))
+        if self._grown():
+            records = self._before_growth(records)
         self._delivered.update(((record.topic, record.partition), record.offset + 1) for record in records)
         if self.generation != generation:
             # Ends that were reached before a partition went say nothing of what it is read from now.
@@ -117,7 +132,8 @@ class RawSource:
         return {
             place: end
             for place, end in self._passed.items()
-            if self._delivered.get(place, 0) <= self.positions.get(place, end) < end
+            if place not in self._left
+            and self._delivered.get(place, 0) <= self.positions.get(place, end) < end
         }
 
     def owned(self, records: Iterable[RawRecord]) -> list[RawRecord]:
@@ -132,7 +148,7 @@ class RawSource:
         """Per owned partition of the first topic, where its packs go on."""
         first = self._topics[0]
         return {
-            number: Border(at, self._identities[topic].topic, self._follows.get((topic, number)))
+            number: Border(at, self._starts.topic_id(topic), self._follows.get((topic, number)))
             for (topic, number), at in self.positions.items()
             if topic == first
         }
@@ -144,7 +160,7 @@ class RawSource:
         """
         found = []
         for place, end in ends.items():
-            topic, at = self._identities[place[0]].topic, end
+            topic, at = self._starts.topic_id(place[0]), end
             if place in self._follows and end <= self.positions.get(place, -1):
                 topic, at = self._follows[place]
             if at >= 0:
@@ -153,11 +169,19 @@ class RawSource:
 
     def ask(self) -> Asked:
         """Begin to ask whether the topics are the same; what `confirm` tells holds for all read before."""
-        return self._watch.ask()
+        return self._starts.watch.ask()
 
     def confirm(self, asked: Asked, beat: Callable[[], None]) -> None:
         """Wait for the answer. Raises SourceRecreated, where nothing that is in hand may be committed."""
-        check_same(self._identities, self._watch.answer(asked, beat))
+        now = self._starts.watch.answer(asked, beat)
+        check_same(self._starts.identities, now)
+        first = self._topics[0]
+        if self._readable is not None and now[first].partitions != self._starts.identities[first].partitions:
+            raise TopicError(
+                f"{first}: has {now[first].partitions} partitions now, of which {self._readable} can be "
+                "packed: the worker ends, so that no event is packed far from its user's state; the next "
+                "start tells what to do"
+            )
 
     def check(self) -> None:
         """To be called while nothing comes: looks now and then. Raises as `confirm` does."""
@@ -165,7 +189,7 @@ class RawSource:
         if self._asked is not None and self._asked.done():
             asked, self._asked = self._asked, None
             self.confirm(asked, lambda: None)
-        elif self._asked is None and self._identities and now >= self._check_at:
+        elif self._asked is None and self._starts.identities and now >= self._check_at:
             self._check_at = now + _CHECK_SECONDS
             self._asked = self.ask()
 
@@ -205,7 +229,7 @@ class RawSource:
     def _seek_committed(self) -> None:
         partitions = [TopicPartition(topic, number) for topic, number in self.positions]
         committed = self._consumer.committed(partitions, timeout=_REWIND_SECONDS)
-        for placed, start in self._starts(committed).items():
+        for placed, start in self._starts.find(committed, self.positions).items():
             self._take(placed, start)
             self._seek(TopicPartition(*placed, start.offset))
 
@@ -225,15 +249,17 @@ class RawSource:
     def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Errors cannot leave a callback of the client: `read` raises them."""
         try:
-            starts = self._place(partitions)
+            left = [each for each in partitions if not self._reads(each)]
+            starts = self._place([each for each in partitions if self._reads(each)])
             self.generation += 1
             for placed, start in starts.items():
                 self._take(placed, start)
-                self._tell(placed, start)
+                tell_of(placed, start)
             self.came.update(starts)
             client.incremental_assign(
                 [TopicPartition(*placed, start.offset) for placed, start in starts.items()]
             )
+            self._leave(client, left)
             _log.info("partitions came: %s", _names(starts))
         except (PenchantError, KafkaException) as error:
             self._failure = error if isinstance(error, PenchantError) else EngineError(str(error))
@@ -241,6 +267,7 @@ class RawSource:
     def _revoked(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         self.generation += 1
         for each in partitions:
+            self._left.discard((each.topic, each.partition))
             self.positions.pop((each.topic, each.partition), None)
             self._follows.pop((each.topic, each.partition), None)
             CONSUMER_LAG.remove(each.topic, str(each.partition))
@@ -249,48 +276,57 @@ class RawSource:
         client.incremental_unassign(partitions)
         _log.info("partitions went: %s", _names((each.topic, each.partition) for each in partitions))
 
+    def _grown(self) -> bool:
+        identity = self._starts.identities.get(self._topics[0])
+        return self._readable is not None and identity is not None and identity.partitions > self._readable
+
+    def _before_growth(self, records: Iterable[RawRecord]) -> list[RawRecord]:
+        return [
+            record for record in records if record.topic != self._topics[0] or not self._is_barred(record)
+        ]
+
+    def _is_barred(self, record: RawRecord) -> bool:
+        place = (record.topic, record.partition)
+        if place in self._left:
+            return True
+        if record.key is None or partition_of(record.key, self._readable or 1) == record.partition:
+            return False
+        self._consumer.pause([TopicPartition(*place)])
+        self._left.add(place)
+        return True
+
+    def _reads(self, each: TopicPartition) -> bool:
+        return each.topic != self._topics[0] or self._readable is None or each.partition < self._readable
+
+    def _leave(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        """The group gave them to us, so that nobody else reads them either."""
+        if partitions:
+            left = [TopicPartition(each.topic, each.partition, OFFSET_BEGINNING) for each in partitions]
+            client.incremental_assign(left)
+            client.pause(left)
+            self._left.update((each.topic, each.partition) for each in left)
+
+    def _tell_of_left(self, now: float) -> None:
+        if self._left and now >= self._told_at:
+            self._told_at = now + _TELL_SECONDS
+            _log.error(
+                "%s: events wait, since what follows them has %s partitions only. Stop what produces events, "
+                "let the workers finish the rest, stop them, and run `penchant topics grow`",
+                _names(self._left),
+                self._readable,
+            )
+
     def _place(self, partitions: list[TopicPartition]) -> dict[Place, Start]:
         deadline = time.monotonic() + PLACING_SECONDS
         while True:
             try:
-                return self._starts(self._consumer.committed(partitions, timeout=_CALL_SECONDS))
+                committed = self._consumer.committed(partitions, timeout=_CALL_SECONDS) if partitions else []
+                return self._starts.find(committed, self.positions)
             except (KafkaException, SilentCluster) as error:
                 # An open transaction of a killed forerunner holds its offsets back until it times out.
                 if time.monotonic() > deadline or _fatal(error):
                     raise
                 _log.info("positions are not known yet: %s", error)
-
-    def _starts(self, found: Sequence[TopicPartition]) -> dict[Place, Start]:
-        """Where to go on, by partition. Raises PenchantError and KafkaException."""
-        for each in found:
-            if each.error is not None:
-                raise KafkaException(each.error)
-        self._identify()
-        committed = {
-            (each.topic, each.partition): Committed(max(-1, each.offset), id_bytes(each.metadata))
-            for each in found
-        }
-        asked = [
-            number
-            for (topic, number), each in committed.items()
-            if topic == self._topics[0] and not each.tells(self._identities[topic].topic)
-        ]
-        covered = self._covered(asked) if asked else {}
-        starts = {}
-        for (topic, number), before in committed.items():
-            end = covered.get(number, NOTHING) if topic == self._topics[0] else NOTHING
-            starts[topic, number] = start_of(before, end, self._log(topic, number), self._skip_trimmed)
-        return starts
-
-    def _identify(self) -> None:
-        now = self._watch.answer(self.ask(), patience=_ASK_SECONDS)
-        held = {topic for topic, _ in self.positions}
-        check_same({name: each for name, each in self._identities.items() if name in held}, now)
-        self._identities = dict(now)
-
-    def _log(self, topic: str, number: int) -> Log:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS)
-        return Log(f"{topic}-{number}", self._identities[topic].topic, low, high)
 
     def _take(self, placed: Place, start: Start) -> None:
         self.positions[placed] = start.position
@@ -299,29 +335,6 @@ class RawSource:
             self._delivered.pop(placed, None)
             if placed[0] == self._topics[0]:
                 self._follows[placed] = start.follows
-
-    @staticmethod
-    def _tell(placed: Place, start: Start) -> None:
-        topic, number = placed
-        if start.recreated:
-            RECREATED.labels(topic).inc()
-            _log.warning(
-                "%s-%d: the topic was deleted and made anew: it is read from its start; what was not read of "
-                "the one before, up to which offset %d was, is gone",
-                topic,
-                number,
-                start.follows[1] if start.follows is not None else -1,
-            )
-        if start.lost:
-            LOST_OFFSETS.labels(topic).inc(start.lost)
-            _log.error(
-                "%s-%d: %d offsets from %d on were cut before they were read, and are passed over, as "
-                "encode.skip_trimmed asks: unset it now",
-                topic,
-                number,
-                start.lost,
-                start.position,
-            )
 
     def _good(self, message: Message) -> bool:
         error = message.error()
@@ -352,19 +365,16 @@ class RawSource:
             key=message.key(),
             value=message.value(),
             headers=_headers(message),
-            topic_id=self._topic_id(message.topic() or ""),
+            topic_id=self._starts.topic_id(message.topic() or ""),
         )
         return with_origin(record) if record.topic == self._copies else record
-
-    def _topic_id(self, name: str) -> bytes:
-        identity = self._identities.get(name)
-        return NO_TOPIC if identity is None else identity.topic
 
     def _measure_lag(self) -> None:
         now = time.monotonic()
         if now < self._lag_at:
             return
         self._lag_at = now + _LAG_SECONDS
+        self._tell_of_left(now)
         for (topic, number), position in {**self.positions, **self.passed()}.items():
             marks = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
             if marks is not None and marks[1] >= 0:

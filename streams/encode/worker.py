@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -83,7 +84,7 @@ class EncodeWorker:
 
     def _open(self, stack: ExitStack) -> tuple[EncodeLoop, LateMedia]:
         settings = self._settings
-        limit = check_topics(settings)
+        checked = check_topics(settings)
         check_switch(settings)
         instance = stack.enter_context(Instance(Path(settings.app.data)))
         self._tail.start()
@@ -91,7 +92,7 @@ class EncodeWorker:
         _log.info("loading the encoders")
         media = self._make_media(settings, instance.folder, stack)
         name = f"{settings.app.name}-encode-{instance.id}"
-        sink = TransactionalSink(settings, name, limit, self._watchdog.beat)
+        sink = TransactionalSink(settings, name, checked.letter_bytes, self._watchdog.beat)
         stack.callback(sink.close)
         self._watchdog.start()
         stack.callback(self._watchdog.stop)
@@ -99,6 +100,7 @@ class EncodeWorker:
         topics = settings.topics
         group = f"{settings.app.name}-encode"
         source = RawSource(settings, group, (topics.keyed, topics.items), partial(covered_ends, settings))
+        source.read_below(checked.partitions)
         stack.callback(source.close)
         late = LateMedia(media, settings.fetch.timeout_seconds)
         late.start()
@@ -126,8 +128,20 @@ def _configured_media(settings: Settings, folder: Path, stack: ExitStack) -> Med
     return configured_media(settings, folder, stack)
 
 
-def check_topics(settings: Settings) -> int:
-    """Largest record that `dead-letters` takes, in bytes. Raises TopicError where topics do not fit."""
+@dataclass(slots=True, frozen=True)
+class Checked:
+    """What the topics say: the largest dead letter, in bytes, and the partitions that packs may go to."""
+
+    letter_bytes: int
+    partitions: int
+
+
+def check_topics(settings: Settings) -> Checked:
+    """Raises TopicError where topics do not fit.
+
+    Events in partitions beyond those of the packs may wait until the packs' topic has grown, too. Fewer are
+    refused: users would be in other partitions than their states.
+    """
     names = settings.topics
     needed = (names.keyed, names.items, names.interactions_encoded, names.items_encoded)
     admin = admin_client(settings.kafka)
@@ -135,9 +149,11 @@ def check_topics(settings: Settings) -> int:
     missing = [name for name in (*needed, names.dead_letters) if name not in counts]
     if missing:
         raise TopicError(f"no topic {', '.join(missing)}; make them with `penchant topics create`")
-    if counts[names.interactions_encoded] < counts[names.keyed]:
+    partitions = counts[names.interactions_encoded]
+    if counts[names.keyed] < partitions:
         raise TopicError(
-            f"{names.interactions_encoded} has {counts[names.interactions_encoded]} partitions, fewer than "
-            f"the {counts[names.keyed]} of {names.keyed}; give it as many"
+            f"{names.keyed} has {counts[names.keyed]} partitions, fewer than the {partitions} of "
+            f"{names.interactions_encoded}, by which the users' states lie; `penchant topics grow "
+            f"--partitions {partitions}` gives it as many"
         )
-    return int(topic_values(admin, names.dead_letters)["max.message.bytes"])
+    return Checked(int(topic_values(admin, names.dead_letters)["max.message.bytes"]), partitions)

@@ -9,7 +9,8 @@ from functools import partial
 from streams.dead_letters import produce_dead_letter
 from streams.encode.loop import ABORT_PAUSES, COVER_SECONDS, MAX_ABORTS
 from streams.encode.sink import Headers, TransactionAborted, TransactionalSink
-from streams.encode.source import Place, RawSource
+from streams.encode.source import RawSource
+from streams.encode.starts import Place
 from streams.errors import EngineError
 from streams.kafka import Producer
 from streams.metrics import BATCH_SIZE, COMMIT_TIME, DEAD_LETTERS, EVENTS, STAGE_SECONDS

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
+from streams import groups
 from streams.errors import SettingsError
-from streams.kafka import KafkaException, TopicPartition, admin_client, consumer
+from streams.kafka import TopicPartition, admin_client
 from streams.repartition.stage import STAGE
 from streams.settings import Settings
 from streams.topics import partition_counts
-
-_CALL_SECONDS = 15.0
 
 
 def check_switch(settings: Settings) -> None:
@@ -25,14 +24,7 @@ def check_switch(settings: Settings) -> None:
 
 
 def committed(settings: Settings, worker: str, partitions: Iterable[int]) -> list[TopicPartition]:
-    """What a worker's group has committed of these partitions of `interactions`. Raises KafkaException."""
-    client = consumer(settings.kafka, f"{settings.app.name}-{worker}")
-    try:
-        places = [TopicPartition(settings.topics.interactions, number) for number in partitions]
-        found = client.committed(places, timeout=_CALL_SECONDS)
-    finally:
-        client.close()
-    for each in found:
-        if each.error is not None:
-            raise KafkaException(each.error)
+    """What a worker's group has committed of these partitions of `interactions`. Raises TopicError."""
+    places = [TopicPartition(settings.topics.interactions, number) for number in partitions]
+    found = groups.committed(settings, f"{settings.app.name}-{worker}", places)
     return [each for each in found if each.offset >= 0]
