@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from conftest import fresh_settings, produce_json, read_all
 
+from streams import contact
 from streams.broker import ClusterOptions, LocalCluster
 from streams.broker.readiness import accepts_connections, answers
 from streams.broker.running import PidFile, wait_until
+from streams.contact import BrokerContact
 from streams.kafka import producer
-from streams.settings import Settings
+from streams.settings import KafkaSettings, Settings
 from streams.topics import create_topics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +91,24 @@ def test_a_paused_broker_answers_nothing_until_it_is_resumed(own: LocalCluster) 
     finally:
         own.resume()
     assert wait_until(lambda: answers(port, 1), WAIT_SECONDS)
+
+
+def test_readiness_hears_of_a_broker_that_hangs_and_of_its_return(
+    own: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("SILENCE_SECONDS", 2.0), ("ASK_SECONDS", 1.0), ("PAUSE_SECONDS", 0.1)):
+        monkeypatch.setattr(contact, name, seconds)
+    watched = BrokerContact(KafkaSettings(bootstrap_servers=own.bootstrap_servers))
+    watched.start()
+    try:
+        own.pause()
+        try:
+            assert wait_until(lambda: watched.problem() is not None, WAIT_SECONDS)
+        finally:
+            own.resume()
+        assert wait_until(lambda: watched.problem() is None, WAIT_SECONDS)
+    finally:
+        watched.stop()
 
 
 def test_a_paused_broker_can_be_stopped_cleanly(own: LocalCluster) -> None:
