@@ -15,6 +15,8 @@ from encoders.hub.towers import TextTower, has_towers
 from encoders.hub.weights import load_weights, placed, version_of
 
 BATCH_TOKENS = 8192
+CHARACTERS_A_TOKEN = 3
+"""Of the scripts with letters, carefully: what a window has beyond the tokens that are read is not seen."""
 
 Read = Callable[[TokenBatch], torch.Tensor]
 
@@ -48,6 +50,7 @@ class HubText:
         self._cost = hub.batch_cost or BATCH_TOKENS
         options = (how, hub.prefix, hub.dimensions, hub.normalise, self._tokens.longest)
         self.version = version_of(files, weights, "text", *options)
+        self.window_characters = CHARACTERS_A_TOKEN * self._tokens.longest
         self.dim = self._vectors(next(self._tokens.batches(["a"], self._cost))).shape[1]
         if hub.dimensions > self.dim:
             raise files.problem(f"its vectors have {self.dim} dimensions", "make `dimensions` smaller")

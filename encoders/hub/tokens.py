@@ -14,6 +14,9 @@ LONGEST = 512
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
 """Their positions begin behind the padding token's number."""
 MOST_ROWS = 256
+BATCH_TOKENS = 8192
+CPU_BATCH_TOKENS = 512
+"""A CPU gains nothing from wider batches, and loses what their shorter texts are filled up with."""
 
 
 class TokenBatch(NamedTuple):
@@ -65,6 +68,11 @@ class Tokens:
             filled[line, : len(ids[row])] = torch.tensor(ids[row])
             mask[line, : len(ids[row])] = 1
         return TokenBatch(rows, filled.to(self._device), mask.to(self._device))
+
+
+def batch_tokens(files: ModelFiles) -> int:
+    """Tokens, padding among them, that go through the model at once."""
+    return files.hub.batch_cost or (BATCH_TOKENS if files.device.type == "cuda" else CPU_BATCH_TOKENS)
 
 
 def _padding(files: ModelFiles, tokenizer: Any) -> int:
