@@ -258,8 +258,14 @@ def main() -> None:
                 interests=replace(settings.interests, standbys=arguments.standbys),
             )
             create_topics(settings)
+            began = time.monotonic()
             fill(settings, arguments.megabytes)
-            show(list(measure(settings, arguments.kills)))
+            print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
+            found = []
+            for each in measure(settings, arguments.kills):
+                found.append(each)
+                print(*each.row(), sep=" | ", flush=True)
+            show(found)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
