@@ -110,6 +110,8 @@ class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     standbys: Annotated[int, Meta(ge=0)] = 1
     """Copies of each partition's state that other workers keep level, to take over at once."""
     standby_mb_per_second: Count = 64
+    skip_trimmed: bool = False
+    """Whether packs that are gone unread, or with their topic, are passed over; else the worker ends."""
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,6 +24,7 @@ from streams.metrics import (
     COMMIT_TIME,
     DEAD_LETTERS,
     FRESHNESS,
+    LOST_OFFSETS,
     RECOVERY,
     ROWS,
     STAGE_SECONDS,
@@ -51,6 +52,8 @@ class EngineOptions:
     batch_rows: int = 512
     source: str = "source"
     dead_letters: str = "dead-letters"
+    skip_trimmed: bool = False
+    """Whether what is gone of the source unread may be passed over."""
     fault: Fault = field(default_factory=lambda: fault_from(os.environ))
 
 
@@ -89,6 +92,7 @@ class Engine(Generic[RowT]):
         self._resources = resources
         self._options = options
         self._partitions: dict[int, Partition] = {}
+        self._forgiven: set[int] = set()
         self._committers = ThreadPoolExecutor(_COMMIT_THREADS, f"{options.name}-commit")
 
     def open(self, number: int, cancelled: Cancelled = lambda: False) -> Partition:
@@ -97,7 +101,9 @@ class Engine(Generic[RowT]):
         try:
             journal = self._resources.journal(number)
             try:
-                return Opening(number, self._label(number), store, journal, cancelled).run()
+                return Opening(
+                    number, self._label(number), store, journal, cancelled, self._options.skip_trimmed
+                ).run()
             except BaseException:
                 journal.close()
                 raise
@@ -127,6 +133,12 @@ class Engine(Generic[RowT]):
         for number in list(self._partitions):
             self.close(number)
         self._committers.shutdown()
+
+    def forgive(self, number: int) -> bool:
+        """Let the next batch of the partition pass over the hole that is before it, if that is allowed."""
+        if self._options.skip_trimmed:
+            self._forgiven.add(number)
+        return self._options.skip_trimmed
 
     def places(self) -> dict[int, int]:
         """Source offset that comes next, by open partition."""
@@ -200,6 +212,9 @@ class Engine(Generic[RowT]):
 
             fault(5)  # 5. The store takes the same values, with the offset that they make it level with.
             partition.store.write({**changes, BOOKMARK_KEY: partition.bookmark(end)})
+            if admission.lost:
+                LOST_OFFSETS.labels(self._options.source).inc(admission.lost)
+                self._forgiven.discard(number)
             _tell_of_raw(partition, admission)
             partition.place = place
             self._observe(effect, admission)
@@ -222,7 +237,10 @@ class Engine(Generic[RowT]):
         share = max(1, self._options.batch_rows // max(1, len(waiting)))
         decode = self._processor.decode
         return {
-            number: admit(self._partitions[number].place, queues[number], share, decode) for number in waiting
+            number: admit(
+                self._partitions[number].place, queues[number], share, decode, number in self._forgiven
+            )
+            for number in waiting
         }
 
     def _work(self, admitted: Mapping[int, Admission[RowT]], clock_ms: int) -> dict[int, Work[RowT]]:
@@ -278,6 +296,14 @@ def _tell_of_raw(partition: Partition, admission: Admission[RowT]) -> None:
             "topic before, all up to offset %d was counted",
             partition.label,
             dict(after.past).get(before.raw_topic, before.raw),
+        )
+    if admission.lost:
+        _log.error(
+            "%s: %d raw offsets or more are gone unread, and passed over, as interests.skip_trimmed asks: "
+            "unset it now; raw offset %d comes next",
+            partition.label,
+            admission.lost,
+            after.raw,
         )
     skipped = admission.counts["skipped_row"]
     if skipped:

@@ -26,16 +26,23 @@ class Admission(Generic[RowT]):
     """Records that the processor cannot read, and why: they are set aside, and block nothing."""
     hole: bool = False
     """The record after `place` does not follow on it: the source must be read again from there."""
+    lost: int = 0
+    """Raw offsets that holes which were passed over took; what is missing of topics before is not known."""
 
 
 def admit(
-    place: Place, queue: deque[Delivery], limit: int, decode: Callable[[bytes], SourceBatch[RowT]]
+    place: Place,
+    queue: deque[Delivery],
+    limit: int,
+    decode: Callable[[bytes], SourceBatch[RowT]],
+    forgiving: bool = False,
 ) -> Admission[RowT]:
     """Take records from the queue until there are `limit` rows, or a hole.
 
     Offsets may jump, since markers of transactions take some, so a hole shows in the raw ranges alone. They
     have the last word on a record below the place, too: what was not covered yet is not skipped. Records
-    without a range are held by the order in which they are delivered.
+    without a range are held by the order in which they are delivered. A hole is passed over, and counted,
+    where the call is `forgiving`.
     """
     reach = _Reach(place)
     admission: Admission[RowT] = Admission(place)
@@ -53,8 +60,11 @@ def admit(
             admission.counts["skipped_record"] += 1
             continue
         if raw is None or (raw != NO_RAW and batch.first > raw):
-            admission.hole = True
-            break
+            if not forgiving:
+                admission.hole = True
+                break
+            admission.lost += batch.first - (0 if raw is None else raw)
+            raw = NO_RAW
         _take(batch, offset, raw, admission)
         reach.take(batch)
         reach.source = max(reach.source, offset + 1)
@@ -94,7 +104,8 @@ class _Reach:
             self.past[batch.topic] = max(self.past[batch.topic], batch.end)
             return
         if batch.topic not in (self.raw_topic, NO_TOPIC):
-            if batch.follows is not None and self.raw != NO_RAW:
+            begins = batch.follows is not None or self.raw_topic != NO_TOPIC
+            if begins and self.raw != NO_RAW:
                 self._leave()
             self.raw_topic = batch.topic
         self.raw = max(self.raw, batch.end)

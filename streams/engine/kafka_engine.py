@@ -56,8 +56,11 @@ def kafka_engine(
     """An engine whose partitions are those of `spec.source`, and whose stores are with `standbys`."""
     names = _names(settings, spec)
     resources = Resources(standbys.open, lambda number: KafkaJournal(settings.kafka, names, number))
-    limit, letters = settings.interests.batch_rows, settings.topics.dead_letters
-    return Engine(processor, resources, EngineOptions(spec.name, limit, spec.source, letters))
+    interests, letters = settings.interests, settings.topics.dead_letters
+    options = EngineOptions(
+        spec.name, interests.batch_rows, spec.source, letters, skip_trimmed=interests.skip_trimmed
+    )
+    return Engine(processor, resources, options)
 
 
 def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Runner[RowT]:

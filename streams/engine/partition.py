@@ -42,6 +42,8 @@ class Opening:
     store: Store
     journal: Journal
     cancelled: Cancelled
+    skip_trimmed: bool = False
+    """Whether a source that was made anew may be read from its start, by raw ranges."""
 
     def run(self) -> Partition:
         """Take the partition from its owner before, and make the store level with its changelog.
@@ -55,7 +57,7 @@ class Opening:
         if value is None:
             place = Place(facts.source_start, NO_RAW, facts.source_topic)
         else:
-            place = _reached(Place.decode(value), facts, self.label)
+            place = self._reached(Place.decode(value), facts)
         return Partition(self.number, self.label, self.store, self.journal, place, facts.changelog_topic)
 
     def _restore(self, facts: Facts) -> None:
@@ -71,19 +73,26 @@ class Opening:
         finally:
             restoring.close()
 
+    def _reached(self, place: Place, facts: Facts) -> Place:
+        if place.topic == facts.source_topic:
+            return _not_before(place, facts, self.label)
+        if not self.skip_trimmed:
+            raise SourceRecreated(
+                f"{self.label}: the source topic was deleted and made anew, so its offsets start again. Set "
+                "interests.skip_trimmed for one start: states stay, and it is read from its start, without "
+                "what was lost with the old one"
+            )
+        _log.error("%s: the source topic was made anew: it is read from its start", self.label)
+        return replace(place, source=facts.source_start, topic=facts.source_topic)
 
-def _reached(place: Place, facts: Facts, label: str) -> Place:
+
+def _not_before(place: Place, facts: Facts, label: str) -> Place:
     """The place, not before the start of the source.
 
     Behind the last record lie markers, one for each producer that wrote there, so that a source which was
     read to its end, and then cut by retention, begins beyond the place. Where records were cut unread, the
     next one with a raw range leaves a hole. Without raw ranges nothing can tell: it is said aloud.
     """
-    if place.topic != facts.source_topic:
-        raise SourceRecreated(
-            f"{label}: the source topic was deleted and made anew, so its offsets start again; "
-            "delete the changelog topic too, or give the deployment another app.name"
-        )
     if facts.source_start <= place.source:
         return place
     if place.raw == NO_RAW:

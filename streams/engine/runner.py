@@ -254,12 +254,7 @@ class Runner(Generic[RowT]):
             self._lose(number, loss)
         for number, offset in outcome.holes.items():
             HOLES.inc()
-            self._stuck(
-                number,
-                offset,
-                "records are missing there; was the source cut by retention? Raise the retention, and delete "
-                "the changelog topic to go on without the lost events",
-            )
+            self._miss(number, offset)
             _log.warning("%s-%d: hole before offset %d: reading again", self._options.name, number, offset)
             self._reread(number, offset)
         self._measure()
@@ -357,6 +352,18 @@ class Runner(Generic[RowT]):
         else:
             self._stuck(number, loss.source, str(loss.error))
             seat.open_at = time.monotonic() + _AGAIN_SECONDS
+
+    def _miss(self, number: int, offset: int) -> None:
+        """A hole that is still there after some tries is in the log itself."""
+        seat = self._seats[number]
+        if seat.stuck_at == offset and seat.tries >= _TRIES and self._engine.forgive(number):
+            return
+        self._stuck(
+            number,
+            offset,
+            "records are missing there; was the source cut by retention? Raise the retention, and set "
+            "interests.skip_trimmed for one start, to go on without the lost events",
+        )
 
     def _stuck(self, number: int, offset: int, reason: str) -> None:
         seat = self._seats[number]

@@ -93,8 +93,23 @@ def test_a_source_made_anew_is_refused() -> None:
     log, store = MemoryLog(), MemoryStore()
     used(log, store)
     log.facts = replace(log.facts, source_topic=b"x" * 16)
-    with pytest.raises(SourceRecreated, match="changelog"):
+    with pytest.raises(SourceRecreated, match=r"interests\.skip_trimmed"):
         open_engine(log, store).open(0)
+
+
+def test_a_source_made_anew_is_read_from_its_start_on_demand() -> None:
+    """Raw ranges tell what was counted already, and the states stay."""
+    log, store = MemoryLog(), MemoryStore()
+    used(log, store)
+    log.facts = replace(log.facts, source_topic=b"x" * 16, source_start=0)
+    resources = Resources(lambda _: store, lambda number: MemoryJournal(log, number))
+    options = EngineOptions("test", skip_trimmed=True, fault=no_fault)
+    engine = Engine(CountingProcessor(), resources, options)
+    assert engine.adopt(engine.open(0)) == 0
+    outcome = engine.process({0: deque([(0, pack(3, "abc"))])}, START_MS)
+    assert (outcome.rows, outcome.holes) == (1, {})
+    assert engine.store(0).get(KIND_USER + b"c") is not None
+    assert open_engine(log, store).open(0).place.source == 1
 
 
 def test_a_level_store_is_trusted() -> None:

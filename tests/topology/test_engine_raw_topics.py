@@ -177,3 +177,21 @@ def test_a_topic_made_anew_goes_through_the_engine_and_is_told(caplog: pytest.Lo
     driver.push(pack(1, "yz", topic=NEW))
     assert [output.key for output in driver.outputs("out")][5:] == [b"z"]
     assert processor.raw_topics == {0: NEW}
+
+
+def forgiving(here: Place, *packs: bytes) -> tuple[list[str], Place, int]:
+    queue: deque[Delivery] = deque((here.source + number, value) for number, value in enumerate(packs))
+    admission = admit(here, queue, 100, decode, forgiving=True)
+    assert not admission.hole
+    return [row.user for row in admission.rows], admission.place, admission.lost
+
+
+def test_a_hole_is_passed_over_on_demand_and_counted() -> None:
+    rows, here, lost = forgiving(place(5, 10), pack(10, "a", topic=OLD), pack(15, "b", topic=OLD))
+    assert (rows, here, lost) == (["a", "b"], place(7, 16), 4)
+
+
+def test_a_topic_whose_beginning_is_gone_is_taken_on_demand() -> None:
+    rows, here, lost = forgiving(place(5, 10), pack(7, "a", topic=NEW), pack(8, "b", topic=NEW))
+    assert (rows, lost) == (["a", "b"], 7)
+    assert here == place(7, 9, NEW, ((OLD, 10),))

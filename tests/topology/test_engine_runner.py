@@ -30,7 +30,7 @@ def until(condition: Callable[[], bool]) -> None:
 class Bench:
     """A runner on a memory log, and what a host would do for it."""
 
-    def __init__(self, **options: float) -> None:
+    def __init__(self, skip_trimmed: bool = False, **options: float) -> None:
         self.log = MemoryLog()
         self.stores: dict[int, MemoryStore] = {}
         self.gate = threading.Event()
@@ -42,7 +42,7 @@ class Bench:
         engine = Engine(
             CountingProcessor(),
             Resources(self._store, lambda number: _GatedJournal(self, number)),
-            EngineOptions("bench", fault=self._fault),
+            EngineOptions("bench", skip_trimmed=skip_trimmed, fault=self._fault),
         )
         settings = replace(RunnerOptions("bench", rest_seconds=0.05), **options)  # type: ignore[arg-type]
         self.runner: Runner[Event] = Runner(engine, settings)
@@ -146,6 +146,28 @@ def test_a_hole_that_stays_ends_the_engine(bench: Bench) -> None:
     with pytest.raises(EngineError, match=r"source offset 1.*retention"):
         bench.runner.check()
     assert bench.keys() == [b"a"]
+
+
+def test_a_hole_that_stays_is_passed_over_on_demand() -> None:
+    skipping = Bench(skip_trimmed=True)
+    skipping.runner.start()
+    try:
+        skipping.take(0)
+        skipping.deliver(0, (0, pack(0, "a")))
+        for _ in range(6):
+            old = skipping.flows[0]
+            skipping.deliver(0, (3, pack(7, "z")))
+            until(lambda old=old: skipping.sought_anew(0, old))  # type: ignore[misc]
+        assert skipping.keys() == [b"a"]
+        skipping.deliver(0, (3, pack(7, "z")))
+        until(lambda: skipping.keys() == [b"a", b"z"])
+        # Once: the next hole is tried as patiently as this one was.
+        old = skipping.flows[0]
+        skipping.deliver(0, (4, pack(9, "y")))
+        until(lambda: skipping.sought_anew(0, old))
+        assert skipping.keys() == [b"a", b"z"]
+    finally:
+        skipping.runner.stop(SECONDS)
 
 
 def test_a_fenced_partition_rests_and_is_opened_again(bench: Bench) -> None:
