@@ -10,11 +10,10 @@ from encoders.base import Float32, Modality
 from encoders.hub.files import ModelFiles
 from encoders.hub.pooling import finished, pooled
 from encoders.hub.sentence import SentenceShape, sentence_shape
-from encoders.hub.tokens import TokenBatch, Tokens
+from encoders.hub.tokens import TokenBatch, Tokens, batch_tokens
 from encoders.hub.towers import TextTower, has_towers
 from encoders.hub.weights import load_weights, placed, version_of
 
-BATCH_TOKENS = 8192
 CHARACTERS_A_TOKEN = 3
 """Of the scripts with letters, carefully: what a window has beyond the tokens that are read is not seen."""
 
@@ -47,7 +46,7 @@ class HubText:
             self._read, how = _reader(model, shape, files.device), shape.pooling
         self.name = files.name
         self._hub = hub
-        self._cost = hub.batch_cost or BATCH_TOKENS
+        self._cost = batch_tokens(files)
         options = (how, hub.prefix, hub.dimensions, hub.normalise, self._tokens.longest)
         self.version = version_of(files, weights, "text", *options)
         self.window_characters = CHARACTERS_A_TOKEN * self._tokens.longest

@@ -9,7 +9,7 @@ import torch
 from encoders.base import Float32
 from encoders.hub.files import ModelFiles
 from encoders.hub.pooling import finished
-from encoders.hub.tokens import TokenBatch, Tokens
+from encoders.hub.tokens import TokenBatch, Tokens, batch_tokens
 from encoders.hub.weights import placed, without
 from encoders.image.classes import class_names
 
@@ -20,7 +20,6 @@ FULL_LENGTH = ("siglip", "siglip2")
 PROMPT = "a photo of a {}"
 LARGEST_SCALE = 100.0
 """What CLIP's training keeps its logit scale below (arXiv 2103.00020)."""
-BATCH_TOKENS = 8192
 
 
 def has_towers(model: Any) -> bool:
@@ -41,6 +40,7 @@ class TextTower:
         text = getattr(model.config, "text_config", model.config)
         full = text.max_position_embeddings if model.config.model_type in FULL_LENGTH else 0
         self._unmasked = bool(full)
+        self._cost = batch_tokens(files)
         self._model = placed(without(model, *OTHER_PARTS), files)
         self.tokens = Tokens(files, text, full)
 
@@ -53,8 +53,7 @@ class TextTower:
     def encode(self, texts: Sequence[str]) -> Float32:
         """Float32 [n, d] of unit length."""
         parts = [
-            (part.rows, finished(self.read(part), 0, True))
-            for part in self.tokens.batches(texts, BATCH_TOKENS)
+            (part.rows, finished(self.read(part), 0, True)) for part in self.tokens.batches(texts, self._cost)
         ]
         vectors = np.empty((len(texts), parts[0][1].shape[1]), np.float32)
         for rows, found in parts:
