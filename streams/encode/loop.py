@@ -26,8 +26,8 @@ ABORT_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 BATCH_SECONDS = 5.0
 """What the media of one batch may cost; fewer are taken at once where they take longer."""
 FIRST_FETCHES = 4
-COVER_SECONDS = 60.0
-"""How often, at most, offsets without records are covered: it costs a transaction."""
+COVER_SECONDS = 10.0
+"""How often, at most, offsets without records are covered while nothing comes: it costs a transaction."""
 KEEP_SECONDS = 2.0
 STALLED_SECONDS = 60.0
 """Beyond what the media of a batch may take at worst: the watchdog is not told of any progress then."""
@@ -88,6 +88,13 @@ class EncodeLoop:
             self.source.check()
             if time.monotonic() >= self._covers_at:
                 self._cover(beat)
+
+    def drain(self, beat: Callable[[], None]) -> None:
+        """Before the worker goes, for however long: cover what holds no records. What is read now is left."""
+        generation = self.source.generation
+        self.source.read(self._limit, wait=True)
+        if self.source.generation == generation and not self._backlog:
+            self._cover(beat)
 
     def _rebalanced(self) -> None:
         """Forget what went first: a partition may have gone and come back."""

@@ -75,6 +75,7 @@ class EncodeWorker:
                         self._tail.check()
                         late.check()
                         loop.step(self._watchdog.beat)
+                    loop.drain(self._watchdog.beat)
             except EncodersError as error:
                 raise EngineError(f"encoding failed: {error}") from error
             except KafkaException as error:

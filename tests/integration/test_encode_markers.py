@@ -74,3 +74,15 @@ def test_a_marker_is_no_record_that_waits(settings: Settings) -> None:
         until("the event", lambda: len(rows_of(settings)) == 2)
         CONSUMER_LAG.labels(settings.topics.interactions, str(partition)).set(-1)
         until("no lag", lambda: lag(settings, partition) == 0)
+
+
+def test_a_worker_that_goes_covers_the_last_marker(settings: Settings) -> None:
+    """It may stay away until retention has cut all; then markers look like records that were never read."""
+    with running(settings):
+        partition = transact(settings, 0)
+        until("the marker to be covered, too", lambda: ends(settings).get(partition) == 2)
+        transact(settings, 50)
+        until("the event", lambda: len(rows_of(settings)) == 2)
+        CONSUMER_LAG.labels(settings.topics.interactions, str(partition)).set(-1)
+        until("the end to be reached", lambda: lag(settings, partition) == 0)
+    assert ends(settings)[partition] == 4
