@@ -67,7 +67,7 @@ class RocksStore:
     def load(self, changes: Mapping[bytes, bytes | None]) -> None:
         if not self._loading:
             self._loading = True
-            self._guarded(lambda: self._db.set_options(_buffered(4 * self._buffer, compacting=False)))
+            self._guarded(lambda: self._db.set_options(_buffered(2 * self._buffer, compacting=False)))
         batch = _batch(changes)
         self._guarded(lambda: self._db.write(batch, _WITHOUT_LOG))
 
@@ -165,7 +165,12 @@ class RocksStore:
 
 
 def _buffered(size: int, compacting: bool) -> dict[str, str]:
-    return {"disable_auto_compactions": str(not compacting).lower(), "write_buffer_size": str(size)}
+    return {
+        "disable_auto_compactions": str(not compacting).lower(),
+        "write_buffer_size": str(size),
+        # Compaction packs what was loaded, when there is time.
+        "compression": "kSnappyCompression" if compacting else "kNoCompression",
+    }
 
 
 def _batch(changes: Mapping[bytes, bytes | None]) -> WriteBatch:
