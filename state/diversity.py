@@ -17,6 +17,11 @@ Bool = NDArray[np.bool_]
 
 NONE = -1
 
+_FEW = 1000
+"""Candidates of all users together that are not worth sorting out."""
+_ROUNDING = 1e-4
+"""More than a cosine of unit vectors may be beyond one."""
+
 
 class Candidates:
     """Candidates of n users, c each, best first; places beyond a user's own number are not valid.
@@ -50,8 +55,8 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     gain = np.float32(1.0 - diversity) * _relevance(candidates)
     # What is taken, or may not be, is infinitely near to what is chosen.
     near = np.where(candidates.valid, np.float32(-diversity), np.float32(np.inf))
-    vectors = candidates.vectors.reshape(users * width, -1)
-    firsts = np.arange(users) * width
+    vectors, firsts = candidates.vectors, np.arange(users) * width
+    columns: Int64 | None = None
     worth = np.empty((turns, users), dtype=np.float32)
     categories = candidates.categories if category_cap > 0 else None
     taken = None if categories is None else np.zeros(categories.shape, dtype=np.int16)
@@ -59,15 +64,36 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
         values = gain - near
         best = values.argmax(axis=1)
         flat = firsts + best
-        chosen[:, turn], worth[turn] = best, values.take(flat)
+        worth[turn] = values.take(flat)
+        chosen[:, turn] = best if columns is None else columns.take(flat)
         near.put(flat, np.inf)
         if diversity > 0 and turn + 1 < turns:
-            picked = vectors.take(flat, axis=0) * np.float32(diversity)
-            np.maximum(near, np.matvec(candidates.vectors, picked), out=near)
+            picked = vectors.reshape(-1, vectors.shape[2]).take(flat, axis=0) * np.float32(diversity)
+            np.maximum(near, np.matvec(vectors, picked), out=near)
         if taken is not None and categories is not None:
             _close_full_categories(categories, taken, best, near, category_cap)
+        elif turn == 0 and diversity > 0 and turns > 1 and users * width > _FEW:
+            columns = _hopeful(gain, near, turns - 1, diversity)
+            kept = firsts[:, None] + columns
+            gain, near = gain.take(kept), near.take(kept)
+            # They are known to exist: without a check of each the copy takes half the time.
+            vectors = vectors.reshape(-1, vectors.shape[2]).take(kept, axis=0, mode="clip")
+            firsts = np.arange(users) * kept.shape[1]
     chosen[:, :turns][np.isneginf(worth.T)] = NONE
     return chosen
+
+
+def _hopeful(gain: Float32, near: Float32, count: int, diversity: float) -> Int64:
+    """Columns, in rising order, among which the next `count` choices are, whatever they are; [n, at most c].
+
+    A value only falls, by what is chosen, and by no more than to gain - diversity. So whose value is less
+    than `count` others keep at worst is never chosen.
+    """
+    left = np.where(np.isposinf(near), np.float32(-np.inf), gain)
+    floor = np.partition(left, -count, axis=1)[:, -count] - np.float32(diversity + _ROUNDING)
+    hopeful = gain - near >= floor[:, None]
+    width = int(hopeful.sum(axis=1).max())
+    return np.argsort(~hopeful, axis=1, kind="stable")[:, :width]
 
 
 def _relevance(candidates: Candidates) -> Float32:

@@ -1,3 +1,5 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,6 +63,19 @@ def test_it_chooses_as_the_formula_reads(seed: int, diversity: float, cap: int) 
         if found != expected:
             # Two candidates whose values agree to five digits may change places; nothing else may.
             assert values == pytest.approx([float(made.scores[user, p]) for p in expected], abs=1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.1, 0.3, 0.7, 1.0]), st.integers(1, 30))
+def test_who_is_sorted_out_would_never_be_chosen(seed: int, diversity: float, count: int) -> None:
+    made = candidates(6, 200, seed)
+    # Some are alike, and some have few candidates.
+    made.vectors[:, 50:120] = made.vectors[:, :70]
+    made.valid[0, 4:] = False
+    made.valid[1] = False
+    found = choose(made, count, diversity)
+    with mock.patch("state.diversity._FEW", 10**9):
+        assert choose(made, count, diversity).tolist() == found.tolist()
 
 
 def test_without_diversity_the_scores_alone_order() -> None:
