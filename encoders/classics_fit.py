@@ -1,6 +1,7 @@
 """Learns from a catalogue what the classic encoders ask of one: document frequency, axes, visual words."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -33,14 +34,15 @@ class Reservoir(Generic[ItemT]):
         self._seen = 0
         self._random = np.random.default_rng(0)
 
-    def add(self, item: ItemT) -> None:
+    def add(self, make: Callable[[], ItemT]) -> None:
+        """Takes the next item, which is made only where it comes into the sample."""
         self._seen += 1
         if len(self.items) < self._size:
-            self.items.append(item)
+            self.items.append(make())
             return
         place = int(self._random.integers(0, self._seen))
         if place < self._size:
-            self.items[place] = item
+            self.items[place] = make()
 
 
 class ClassicsFit:
@@ -54,7 +56,9 @@ class ClassicsFit:
         self._texts: Reservoir[str] = Reservoir(MOST_TEXTS)
         kinds = {kind: _descriptors(kind) for kind in KINDS}
         self._descriptors = {kind: found for kind, found in kinds.items() if found is not None}
-        self._samples: dict[str, Reservoir[Float32]] = {kind: Reservoir(MOST_IMAGES) for kind in kinds}
+        self._samples: dict[str, Reservoir[Float32]] = {
+            kind: Reservoir(MOST_IMAGES) for kind in self._descriptors
+        }
         self._random = np.random.default_rng(0)
 
     def add(self, media: Iterable[Decoded]) -> None:
@@ -62,7 +66,7 @@ class ClassicsFit:
         for medium in media:
             if medium.text is not None:
                 self._frequency.add([medium.text])
-                self._texts.add(medium.text)
+                self._texts.add(partial(str, medium.text))
             if medium.image is not None:
                 self._add_image(medium.image)
             if medium.frames is not None:
@@ -84,10 +88,12 @@ class ClassicsFit:
         return document_axes(TfIdf(self._frequency).encode(self._texts.items))
 
     def _add_image(self, image: NDArray[np.uint8]) -> None:
-        for kind, descriptors in self._descriptors.items():
-            found = descriptors.of(image)
-            if len(found):
-                self._samples[kind].add(found[self._random.permutation(len(found))[:PER_IMAGE]])
+        for kind, sample in self._samples.items():
+            sample.add(partial(self._some, self._descriptors[kind], image))
+
+    def _some(self, descriptors: Descriptors, image: NDArray[np.uint8]) -> Float32:
+        found = descriptors.of(image)
+        return found[self._random.permutation(len(found))[:PER_IMAGE]]
 
 
 def _descriptors(kind: str) -> Descriptors | None:

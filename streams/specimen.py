@@ -9,7 +9,11 @@ import numpy as np
 from encoders.bank import EncoderBank
 from encoders.base import Encoded, Medium, Modality
 from encoders.describe.description import Description
+from encoders.errors import MediumError
+from encoders.media.language import MOST_CHARACTERS as LANGUAGE_CHARACTERS
+from encoders.media.language import detect_language
 from encoders.media.sniff import sniff
+from encoders.media.text import decode_text
 from encoders.native import join
 from encoders.vector_cache import VectorCache
 from streams.encode.vectors import mean_direction
@@ -32,6 +36,8 @@ class Specimen(msgspec.Struct, frozen=True):
     name: str
     size: int
     modality: str
+    language: str = ""
+    """Of a text, by its code of ISO 639; `und` where too little speaks for any."""
     parts: dict[str, Part] = {}
     masked: dict[str, str] = {}
     descriptions: tuple[Description, ...] = ()
@@ -85,6 +91,7 @@ def look_at(medium: Medium, bank: EncoderBank, stopwatch: Stopwatch) -> tuple[En
         name=medium.name,
         size=len(medium.content),
         modality=medium.modality or sniff(medium.content, medium.name) or "unknown",
+        language=_language(medium),
         parts=parts,
         masked={
             modality.value: f"{reason}: {encoded.details.get(modality, '')}"
@@ -94,6 +101,15 @@ def look_at(medium: Medium, bank: EncoderBank, stopwatch: Stopwatch) -> tuple[En
         seconds={name: round(each, 6) for name, each in seconds.items()},
     )
     return encoded, specimen
+
+
+def _language(medium: Medium) -> str:
+    if (medium.modality or sniff(medium.content, medium.name)) is not Modality.TEXT:
+        return ""
+    try:
+        return detect_language(decode_text(medium.content, LANGUAGE_CHARACTERS)).code
+    except MediumError:
+        return ""
 
 
 def with_nearest(specimen: Specimen, encoded: Encoded, shelf: Shelf, count: int) -> Specimen:

@@ -20,8 +20,8 @@ SIDE = 128
 """Longest side that descriptors are taken at."""
 STEP = 10
 """Pixels between descriptors: they lie on a grid, since corners alone leave plain pictures without any."""
-SIZES = (10.0, 18.0)
-"""Diameters of the patches."""
+SIZES = (4.0, 8.0)
+"""Sizes of the keypoints: SIFT describes a patch six times as wide, a fifth and two fifths of the picture."""
 DRAWINGS = 24
 ROUNDS = 12
 """Steps of k-means; the last ones move hardly anything."""

@@ -143,7 +143,8 @@ def _size(path: Path) -> int:
 
 
 def _lines(specimen: Specimen) -> Iterator[str]:
-    yield f"{specimen.name}  ({specimen.modality}, {specimen.size:,} bytes)"
+    language = f", language {specimen.language}" if specimen.language else ""
+    yield f"{specimen.name}  ({specimen.modality}, {specimen.size:,} bytes{language})"
     for modality, part in specimen.parts.items():
         yield (
             f"  {modality:<6} {part.native_dim} dimensions of length {part.native_norm:g}, "

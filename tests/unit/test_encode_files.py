@@ -27,6 +27,7 @@ from tests.encoder_samples import picture, sound
 from tests.unit.media_samples import wav_bytes
 
 NOWHERE = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+WORDS = "the children play with a small red cat in the garden"
 
 
 @pytest.fixture
@@ -57,10 +58,10 @@ def tone(tmp_path: Path) -> Path:
 def test_each_medium_is_shown(
     settings: Settings, image: Path, tone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert show_files(settings, Wishes((str(image), str(tone)), ("the red cat",), as_json=True))
+    assert show_files(settings, Wishes((str(image), str(tone)), (WORDS,), as_json=True))
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["modality"] for one in shown] == ["text", "image", "audio"]
-    assert [one["name"] for one in shown] == ["the red cat", str(image), str(tone)]
+    assert [one["name"] for one in shown] == [WORDS, str(image), str(tone)]
     for one in shown:
         (part,) = one["parts"].values()
         assert part["norm"] == pytest.approx(1, abs=1e-3)
@@ -68,6 +69,7 @@ def test_each_medium_is_shown(
         assert 0 < one["seconds"][one["modality"]] <= one["seconds"]["all"]
         assert one["nearest"] == []
     assert shown[0]["parts"]["text"]["native_dim"] == 32
+    assert [one["language"] for one in shown] == ["en", "", ""]
     assert {kind for kind, _, _ in shown[2]["descriptions"]} == {"heard", "transcript"}
 
 
