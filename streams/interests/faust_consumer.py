@@ -128,12 +128,24 @@ class EngineConsumer(driver.Consumer):
                 records = await self._getmany(set(self._flows), _FETCH_SECONDS)
             except ConsumerStoppedError:
                 return
+            except asyncio.CancelledError:
+                if self._given_up():
+                    return
+                raise
             except NoOffsetForPartitionError:
                 # Of the time before the seek: nothing was committed yet, and nothing need be.
                 continue
             for partition, batch in records.items():
                 found = [(record.offset, record.value or b"") for record in batch]
                 self.sink.deliver(partition.partition, self._flows.get(partition, NO_FLOW), found)
+
+    def _given_up(self) -> bool:
+        """Whether it is the thread that fetches which ends, and not this task that is cancelled.
+
+        Where a rebalance goes on just then, Faust would take it for a crash.
+        """
+        task = asyncio.current_task()
+        return bool(self.should_stop) and not (task is not None and task.cancelling())
 
     async def _carry_out_seeks(self) -> None:
         for seek in self.sink.seeks():
