@@ -102,6 +102,8 @@ class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """The interests worker."""
 
     batch_rows: Count = 512
+    interval_ms: Annotated[int, Meta(ge=0)] = 10
+    """Least time between the starts of two micro-batches; after a pause, the first one starts at once."""
     queued_packs: Count = 256
     """Packs that may wait in memory before fetching pauses."""
     block_cache_mb: Count = 32

@@ -150,7 +150,8 @@ class InterestsWorker:
         topics, beat = self._settings.topics, self._watchdogs[name].beat
         if name == INTERESTS:
             changelog = user_state_changelog(self._settings)
-            return EngineSpec(name, topics.interactions_encoded, changelog, folder / name, beat=beat)
+            interval = self._settings.interests.interval_ms / 1000
+            return EngineSpec(name, topics.interactions_encoded, changelog, folder / name, interval, beat)
         changelog = item_signals_changelog(self._settings)
         return EngineSpec(name, topics.item_deltas, changelog, folder / name, SIGNALS_INTERVAL_SECONDS, beat)
 
