@@ -47,7 +47,7 @@ class RocksStore:
         self._block_cache_mb = block_cache_mb
         self._buffer = write_buffer_mb * _MEGABYTE
         self._db = self._open(lock_seconds)
-        self._loading = False
+        self._unlogged = self._bulk = False
         self._closed = False
 
     def get(self, key: bytes) -> bytes | None:
@@ -64,18 +64,21 @@ class RocksStore:
         batch = _batch(changes)
         self._guarded(lambda: self._db.write(batch))
 
-    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
-        if not self._loading:
-            self._loading = True
+    def load(self, changes: Mapping[bytes, bytes | None], bulk: bool = False) -> None:
+        if bulk and not self._bulk:
+            self._bulk = True
             self._guarded(lambda: self._db.set_options(_buffered(2 * self._buffer, compacting=False)))
+        self._unlogged = True
         batch = _batch(changes)
         self._guarded(lambda: self._db.write(batch, _WITHOUT_LOG))
 
     def settle(self) -> None:
-        if self._loading:
+        if self._unlogged:
             self._guarded(self._db.flush)
+            self._unlogged = False
+        if self._bulk:
             self._guarded(lambda: self._db.set_options(_buffered(self._buffer, compacting=True)))
-            self._loading = False
+            self._bulk = False
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         start: bytes | None = prefix
@@ -91,7 +94,7 @@ class RocksStore:
         self.close()
         shutil.rmtree(self._path, ignore_errors=True)
         self._db = self._open(0.0)
-        self._loading = False
+        self._unlogged = self._bulk = False
         self._closed = False
 
     def close(self) -> None:

@@ -17,8 +17,8 @@ class Store(Protocol):
         """All changes or none of them, also when the process is killed in the middle. None deletes."""
         ...
 
-    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """As `write`, for a great many in a row. Until `settle`, a crash may take the latest of them."""
+    def load(self, changes: Mapping[bytes, bytes | None], bulk: bool = False) -> None:
+        """As `write`, yet until `settle` a crash may take the latest. `bulk`: a great many come in a row."""
         ...
 
     def settle(self) -> None:
@@ -64,7 +64,7 @@ class MemoryStore:
             else:
                 self._values[key] = value
 
-    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
+    def load(self, changes: Mapping[bytes, bytes | None], bulk: bool = False) -> None:
         self.write(changes)
 
     def settle(self) -> None:

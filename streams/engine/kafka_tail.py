@@ -11,8 +11,8 @@ from streams.errors import EngineError
 from streams.settings import KafkaSettings
 
 _BATCH = 500
-_FILL_SECONDS = 0.005
-"""How long a batch may fill once its first record is there."""
+_FILL_SECONDS = 0.1
+"""How long a batch may fill once its first record is there: few large batches cost less than many."""
 
 _ASK_SECONDS = 5.0
 

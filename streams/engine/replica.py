@@ -7,7 +7,7 @@ import logging
 import time
 
 from state.store import Store
-from streams.engine.journal import Chunk, Facts
+from streams.engine.journal import Changes, Chunk, Facts
 from streams.engine.place import BOOKMARK_KEY, Bookmark
 from streams.errors import ChangelogCut
 
@@ -24,8 +24,10 @@ class Replica:
     when the store was last level, or when the reading began; not the time of reading.
     """
 
-    def __init__(self, store: Store, label: str) -> None:
+    def __init__(self, store: Store, label: str, lasting: bool = True) -> None:
+        """Where `lasting` is false, a crash may take the latest chunks: the log has them still."""
         self._store = store
+        self._lasting = lasting
         self._label = label
         self._topic = b""
         self.since_ms = 0
@@ -63,11 +65,7 @@ class Replica:
     def take(self, chunk: Chunk) -> None:
         """Bring the store to the chunk's end."""
         self.offset = chunk.end
-        changes = {**chunk.changes, BOOKMARK_KEY: self._mark()}
-        if self._bulk:
-            self._store.load(changes)
-        else:
-            self._store.write(changes)
+        self._put(chunk.changes)
 
     def level(self) -> None:
         """The store is level with the changelog now: to be written with the next chunk."""
@@ -76,14 +74,22 @@ class Replica:
     def settle(self) -> None:
         """The store is level with the changelog now: written at once."""
         self.level()
-        self._store.settle()
-        self._bulk = False
+        if self._bulk:
+            self._bulk = False
+            self._store.settle()
         if self.offset:
-            self._store.write({BOOKMARK_KEY: self._mark()})
+            self._put({})
 
     def _bookmark(self) -> Bookmark | None:
         value = self._store.get(BOOKMARK_KEY)
         return None if value is None else Bookmark.decode(value)
+
+    def _put(self, changes: Changes) -> None:
+        marked = {**changes, BOOKMARK_KEY: self._mark()}
+        if self._bulk or not self._lasting:
+            self._store.load(marked, self._bulk)
+        else:
+            self._store.write(marked)
 
     def _mark(self) -> bytes:
         return Bookmark(self.offset, self.since_ms, self._topic).encode()

@@ -73,11 +73,12 @@ def test_clear_forgets_and_goes_on(store: Store) -> None:
     assert list(store.scan(b"")) == [(b"a", b"2")]
 
 
-def test_loading_deletes_and_overwrites_as_writing_does(store: Store) -> None:
+@pytest.mark.parametrize("bulk", [True, False])
+def test_loading_deletes_and_overwrites_as_writing_does(store: Store, bulk: bool) -> None:
     store.write({b"a": b"0", b"b": b"0", b"c": b"0"})
-    store.load({b"a": b"1", b"b": None})
+    store.load({b"a": b"1", b"b": None}, bulk)
     assert store.get_many([b"a", b"b", b"c"]) == [b"1", None, b"0"]
-    store.load({b"b": b"2"})
+    store.load({b"b": b"2"}, bulk)
     store.settle()
     store.settle()
     store.write({b"a": b"3"})
@@ -153,13 +154,14 @@ def test_rocks_keeps_what_was_written_before_a_kill(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("bulk", [True, False])
 @pytest.mark.parametrize("last", ["settle()", "write({b'z': b'9'})", "close()"])
-def test_rocks_keeps_what_was_loaded_before_a_kill(tmp_path: Path, last: str) -> None:
+def test_rocks_keeps_what_was_loaded_before_a_kill(tmp_path: Path, last: str, bulk: bool) -> None:
     """A kill between loads may take the latest of them, yet nothing from below what was written later."""
     script = (
         "import os, signal, sys; from pathlib import Path; from state.rocks import RocksStore;"
-        "store = RocksStore(Path(sys.argv[1])); store.load({b'a': b'1'}); store.load({b'b': b'2'});"
-        f"store.{last}; os.kill(os.getpid(), signal.SIGKILL)"
+        "store = RocksStore(Path(sys.argv[1])); store.load({b'a': b'1'}); "
+        f"store.load({{b'b': b'2'}}, {bulk}); store.{last}; os.kill(os.getpid(), signal.SIGKILL)"
     )
     child = subprocess.run([sys.executable, "-c", script, str(tmp_path / "store")], timeout=60, check=False)
     assert child.returncode == -signal.SIGKILL
