@@ -41,7 +41,7 @@ class ProductProcess:
             )
         self._leash = Leash(self.process.pid)
 
-    def wait_ready(self, seconds: float = 120.0) -> None:
+    def wait_ready(self, seconds: float = 240.0) -> None:
         give_up = time.monotonic() + seconds
         while True:
             assert self.alive(), f"it ended with {self.process.poll()}: {self.said()[-2_000:]}"
