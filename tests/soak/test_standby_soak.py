@@ -69,7 +69,7 @@ def test_takeovers_while_the_log_is_compacted_and_cut(settings: Settings) -> Non
         crew.wait_settled(2)
         pulse = Pulse(settings)
         with pulse.beating():
-            for turn in range(6):
+            for turn in range(4):
                 victim = sorted(crew.workers)[turn % 2]
                 crew.during("kill -9", crew.workers[victim].kill, partial(crew.wait_settled, 4))
                 crew.during("it comes back", partial(crew.start, victim), partial(crew.wait_settled, 2))
