@@ -22,6 +22,7 @@ from streams.metrics import READY
 from streams.settings import Settings
 
 READY_POLL_SECONDS = 0.25
+SIGNAL_POLL_SECONDS = 0.25
 LAST_RESORT_SECONDS = 5.0
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -119,9 +120,8 @@ class _Group:
         self._stop.set()
         deadline = time.monotonic() + self._drain_seconds
         while self._running():
-            try:
-                news = self.news.get(timeout=max(0.0, deadline - time.monotonic()))
-            except Empty:
+            news = self._wait(deadline - time.monotonic())
+            if news is None:
                 _log.error(
                     "%s did not drain within %g s (app.drain_seconds): ending the process",
                     " and ".join(self._running()),
@@ -138,12 +138,27 @@ class _Group:
         """Tells on the way when all workers are ready."""
         started, told = time.monotonic(), False
         while True:
+            news = self._wait(READY_POLL_SECONDS)
+            if news is not None:
+                return news
+            if not told and not self.unready():
+                told = True
+                _log.info("ready after %.1f s", time.monotonic() - started)
+
+    def _wait(self, seconds: float) -> int | str | None:
+        """The next news; none where there is none for so long.
+
+        Python runs a signal's handler in this thread, which a signal does not wake where another thread got
+        it, or where it came just before the waiting began: so this thread never sleeps for long.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
             try:
-                return self.news.get(timeout=None if told else READY_POLL_SECONDS)
+                return self.news.get(timeout=max(0.0, min(left, SIGNAL_POLL_SECONDS)))
             except Empty:
-                if not self.unready():
-                    told = True
-                    _log.info("ready after %.1f s", time.monotonic() - started)
+                if left <= 0:
+                    return None
 
     def _note(self, news: int | str) -> None:
         if isinstance(news, int):

@@ -141,6 +141,20 @@ def test_a_second_signal_ends_at_once(caplog: pytest.LogCaptureFixture) -> None:
     assert "SIGINT again" in caplog.text
 
 
+def test_signals_count_whichever_thread_gets_them(caplog: pytest.LogCaptureFixture) -> None:
+    """The main thread sleeps on then, as it does where one comes just before it begins to wait."""
+
+    class Interrupted(Patient):
+        def run(self, stop: threading.Event) -> None:
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            assert stop.wait(SECONDS)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            threading.Event().wait(SECONDS)
+
+    assert run_workers({"a": Interrupted}, settings()) == EXIT_NOT_DRAINED
+    assert "SIGINT again" in caplog.text
+
+
 def test_ready_when_all_workers_are() -> None:
     seen: list[tuple[int, str]] = []
     started = threading.Event()
