@@ -1,6 +1,7 @@
 """Memory of both workers, by `make soak`: bounded under a backlog, and flat over time.
 
-SOAK_MINUTES says how long the second one lasts; a third of it is warm-up.
+SOAK_BACKLOG: events of the first one. SOAK_MINUTES: how long the second one lasts, of which a third
+is warm-up.
 """
 
 import os
@@ -32,7 +33,7 @@ EVENTS_PER_SECOND = float(os.environ.get("SOAK_EVENTS_PER_SECOND", "200"))
 GROWTH = 2.0
 """MiB a minute, after the warm-up, that count as flat."""
 USERS = 2_000
-BACKLOG = 200_000
+BACKLOG = int(os.environ.get("SOAK_BACKLOG", "200000"))
 WORKING_SECONDS = 1_200.0
 BACKLOG_GROWTH = 1.15
 """Times the peak within the first quarter of a backlog that the peak over all of it may be."""
