@@ -28,6 +28,7 @@ from tests.bench.engines.job import Job, Outputs, WorkName
 from tests.bench.engines.line_up import ENGINES, EngineSpec
 from tests.bench.engines.processes import (
     Worker,
+    busy_seconds,
     cpu_seconds,
     folder_bytes,
     log_bytes,
@@ -69,6 +70,8 @@ class Result(msgspec.Struct, omit_defaults=True):
     encode_cpu: float = 0.0
     broker_cpu: float = 0.0
     broker_bytes: float = 0.0
+    others: float = 0.0
+    """Cores that other processes of the machine kept busy meanwhile."""
     resident_mb: float = 0.0
     fresh_rate: float = 0.0
     p50: float = 0.0
@@ -142,6 +145,7 @@ class Bench:
                 if spec.encode:
                     fed = self._feed_stopped(feed, job, (warm, warm + count), processes)
                     first = type(first)(time.monotonic(), warm, cpu_seconds(worker.pid))
+                busy = busy_seconds()
                 broker, encode = self._broker_cpu(), [cpu_seconds(each.pid) for each in processes[1:]]
                 last = worker.wait_for(warm + count, _MOST_SECONDS)
                 done = last.count - first.count
@@ -152,6 +156,8 @@ class Bench:
                 used = sum(cpu_seconds(each.pid) for each in processes[1:]) - sum(encode)
                 result.encode_cpu = used / done * 1e6
                 result.cpu += result.encode_cpu
+                own = (result.cpu + result.broker_cpu) * done / 1e6
+                result.others = max(0.0, (busy_seconds() - busy - own) / (time.monotonic() - first.at))
                 if check:
                     check_small(job, feed, warm + count)
                 self._settled(job)

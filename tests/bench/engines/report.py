@@ -19,6 +19,7 @@ _SPEED: tuple[Column, ...] = (
     ("CPU us/event", lambda each: each.cpu, ".1f"),
     ("broker CPU us/event", lambda each: each.broker_cpu, ".1f"),
     ("broker bytes/event", lambda each: each.broker_bytes, ",.0f"),
+    ("others' cores", lambda each: each.others, ".1f"),
     ("resident MB", lambda each: each.resident_mb, ",.0f"),
     ("at events/s", lambda each: each.fresh_rate, ",.0f"),
     ("p50 ms", lambda each: each.p50, ",.1f"),
