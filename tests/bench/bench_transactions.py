@@ -1,7 +1,7 @@
 """What the engine's transactions cost against idempotent producers alone.
 
     python tests/bench/bench_transactions.py [--work small|full] [--runs 3] [--events 100000]
-        [--rate 5000] [--fresh 8] [--json FILE]
+        [--vary rows,linger,pause] [--rate 5000] [--fresh 6] [--json FILE]
 
 The engine and the work are the same; without transactions its producers are idempotent and flushed where
 they would commit, which neither fences nor hides what was half done. Varied are the rows of a micro-batch,
@@ -57,15 +57,18 @@ class Variant:
         )
 
 
-def variants() -> Iterator[Variant]:
-    """One thing varied at a time."""
+def variants(varied: list[str]) -> Iterator[Variant]:
+    """One thing varied at a time, each with transactions and without."""
     both = (True, False)
-    for rows, kind in itertools.product(ROWS, both):
-        yield Variant(kind, rows)
-    for linger, kind in itertools.product(LINGERS, both):
-        yield Variant(kind, linger_ms=linger)
-    for interval, kind in itertools.product(INTERVALS, both):
-        yield Variant(kind, interval_seconds=interval)
+    if "rows" in varied:
+        for rows, kind in itertools.product(ROWS, both):
+            yield Variant(kind, rows)
+    if "linger" in varied:
+        for linger, kind in itertools.product(LINGERS, both):
+            yield Variant(kind, linger_ms=linger)
+    if "pause" in varied:
+        for interval, kind in itertools.product(INTERVALS, both):
+            yield Variant(kind, interval_seconds=interval)
 
 
 def measure(bench: Bench, work: WorkName, variant: Variant) -> Result:
@@ -77,6 +80,7 @@ def measure(bench: Bench, work: WorkName, variant: Variant) -> Result:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", choices=("small", "full"), default="small")
+    parser.add_argument("--vary", default="rows,linger,pause")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--rate", type=float, default=5_000, help="events a second for freshness")
@@ -91,7 +95,7 @@ def main() -> None:
     with bench_broker(Options(arguments.events, arguments.fresh, 0, rate=arguments.rate)) as bench:
         measure(bench, arguments.work, Variant(True))
         for _ in range(arguments.runs):
-            for variant in variants():
+            for variant in variants(arguments.vary.split(",")):
                 try:
                     turn.take()
                     result = measure(bench, arguments.work, variant)
