@@ -6,7 +6,6 @@ go over as they are; topics keep their names, so what is in flight between the s
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -25,7 +24,7 @@ from streams.engine.kafka_engine import group_of
 from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY
 from streams.errors import InputError, RenameError
-from streams.groups import groups_of, living
+from streams.groups import committed, groups_of, living
 from streams.settings import Name, Settings
 from streams.topics import (
     create_topics,
@@ -35,9 +34,6 @@ from streams.topics import (
 )
 
 CALL_SECONDS = 10.0
-STABLE_SECONDS = 60.0
-"""Longer than a crashed worker's transaction holds its offsets back."""
-_STABLE_POLL_SECONDS = 0.5
 BATCH_RECORDS = 2_000
 BATCH_BYTES = 4_000_000
 """A transaction must end within `kafka.transaction_timeout_ms`."""
@@ -153,9 +149,10 @@ class Rename:
         )
 
     def _copy_offsets(self) -> None:
-        topics = _topics_read(self._old)
+        counts = partition_counts(self._admin, _topics_read(self._old))
         for old, new in zip(groups_of(self._old), groups_of(self._new), strict=True):
-            found = self._committed(old, topics)
+            places = [kafka.TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
+            found = [each for each in committed(self._old, old, places) if each.offset >= 0]
             if found:
                 self._commit(new, found)
 
@@ -167,25 +164,6 @@ class Rename:
                     raise RenameError(f"{group}: its offsets cannot be written: {each.error.str()}")
         except kafka.KafkaException as error:
             raise RenameError(f"{group}: its offsets cannot be written: {error.args[0].str()}") from error
-        finally:
-            client.close()
-
-    def _committed(self, group: str, topics: list[str]) -> list[kafka.TopicPartition]:
-        """What a group has committed. An open transaction of a crashed worker holds it back for a while."""
-        counts = partition_counts(self._admin, topics)
-        places = [kafka.TopicPartition(topic, n) for topic, count in counts.items() for n in range(count)]
-        client = kafka.consumer(self._old.kafka, group)
-        deadline = time.monotonic() + STABLE_SECONDS
-        try:
-            while True:
-                try:
-                    found = client.committed(places, timeout=CALL_SECONDS)
-                    return [each for each in found if each.offset >= 0]
-                except kafka.KafkaException as error:
-                    if time.monotonic() > deadline:
-                        told = error.args[0].str()
-                        raise RenameError(f"{group}: its offsets cannot be read: {told}") from error
-                    time.sleep(_STABLE_POLL_SECONDS)
         finally:
             client.close()
 
