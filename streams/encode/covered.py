@@ -18,6 +18,11 @@ STALL_SECONDS = 20.0
 _CALL_SECONDS = 15.0
 _POLL_SECONDS = 0.1
 _BATCH = 500
+_PASSING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 _decoder = msgspec.msgpack.Decoder(Pack)
 
@@ -38,7 +43,7 @@ def covered_ends(settings: Settings, partitions: Iterable[int]) -> dict[int, Raw
 
 
 def _covered(source: Consumer, partition: TopicPartition) -> RawEnd:
-    low, high = source.get_watermark_offsets(partition, timeout=_CALL_SECONDS)
+    low, high = _marks(source, partition)
     first, step = high, FIRST_STEP
     while first > low:
         last, first = first, max(low, first - step)
@@ -51,6 +56,22 @@ def _covered(source: Consumer, partition: TopicPartition) -> RawEnd:
         if found != NOTHING:
             return found
     return NOTHING
+
+
+def _marks(source: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """A leader that is new, or just moved, is asked again."""
+    deadline = time.monotonic() + _CALL_SECONDS
+    while True:
+        try:
+            low, high = source.get_watermark_offsets(partition, timeout=_CALL_SECONDS)
+        except KafkaException as error:
+            if not error.args[0].retriable() and error.args[0].code() not in _PASSING:
+                raise
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return low, high
 
 
 def _read(source: Consumer, partition: TopicPartition, end: int) -> Iterable[bytes]:
