@@ -1,7 +1,7 @@
 """CPU of one event by the size of a micro-batch, without a broker: the engine, the processor and its steps.
 
     OMP_NUM_THREADS=1 python tests/bench/bench_processor.py [--items 2000] [--top 20] [--users 1,4,16,64,256]
-        [--rounds 12] [--steps] [--profile]
+        [--events 6000] [--steps] [--profile]
 
 A batch of n is one event of each of n users with a long past. `processor` is InterestsProcessor from the
 pack's bytes to values and both outputs; `engine` adds guards, multi-get and WriteBatch in RocksDB and
