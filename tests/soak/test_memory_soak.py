@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from streams.broker import LocalCluster
 from streams.settings import Settings
@@ -44,6 +45,9 @@ WORKERS = ("encode", "interests")
 def settings(tmp_path: Path) -> Iterator[Settings]:
     with LocalCluster(tmp_path / "kafka") as cluster:
         made = fresh_settings(cluster.bootstrap_servers, tmp_path / "data")
+        # Small ones are full before the warm-up is over; large ones would look like growth for long.
+        stores = replace(made.interests, block_cache_mb=2, write_buffer_mb=2)
+        made = replace(made, interests=stores)
         create_topics(made)
         yield made
 
