@@ -8,7 +8,8 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def cache_folder() -> Path:
 def _export(model: torch.nn.Module, path: Path, example: torch.Tensor) -> None:
     """Writes the graph whole or not at all: several workers may start at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings(), _hushed():
         warnings.simplefilter("ignore")
         fresh = Path(folder) / path.name
         rows = ({0: torch.export.Dim("rows")},)
@@ -65,6 +66,18 @@ def _export(model: torch.nn.Module, path: Path, example: torch.Tensor) -> None:
             model, (example,), fresh, dynamo=True, verbose=False, dynamic_shapes=rows, external_data=False
         )
         fresh.replace(path)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """The exporter warns of packages that this model has no use for."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        exporter.setLevel(level)
 
 
 def _session(path: Path, threads: int) -> Run:
