@@ -11,8 +11,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from state.errors import StateError
 from streams.engine.engine import Engine, Loss
+from streams.engine.failures import converted, raise_it
 from streams.engine.guard import Delivery
 from streams.engine.journal import OpeningCancelled
 from streams.engine.partition import Partition
@@ -219,7 +219,7 @@ class Runner(Generic[RowT]):
                 self._wake.clear()
         except BaseException as error:
             _log.exception("%s: the engine ends", self._options.name)
-            self.failure = _converted(error)
+            self.failure = converted(error)
         finally:
             self._end()
 
@@ -234,7 +234,7 @@ class Runner(Generic[RowT]):
             try:
                 self._options.check()
             except Exception as error:
-                self._ask(partial(_raise, error))
+                self._ask(partial(raise_it, error))
                 return
 
     def _serve(self) -> None:
@@ -397,16 +397,4 @@ class Runner(Generic[RowT]):
             self._serve()
             self._engine.close_all()
         except BaseException as error:
-            self.failure = self.failure or _converted(error)
-
-
-def _raise(error: Exception) -> None:
-    raise error
-
-
-def _converted(error: BaseException) -> EngineError:
-    if isinstance(error, EngineError):
-        return error
-    if isinstance(error, StateError):
-        return EngineError(str(error))
-    return EngineError(f"{type(error).__name__}: {error}")
+            self.failure = self.failure or converted(error)
