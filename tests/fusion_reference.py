@@ -5,7 +5,7 @@ it is read; nothing is incremental but the ring's membership, which decides what
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -213,7 +213,10 @@ class Reading:
     """Formulas of `artifact.Weights`, event by event."""
 
     def __init__(self, artifact: Artifact, parts: list[Part], ring: list[Part]) -> None:
-        self.weights = {name: np.asarray(value, np.float64) for name, value in vars(artifact.weights).items()}
+        weights = artifact.weights
+        self.weights = {
+            each.name: np.asarray(getattr(weights, each.name), np.float64) for each in fields(weights)
+        }
         self.parts = parts
         self.ring = ring
         self.now = max(part.time for part in ring)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-BODY = bytes(range(256)) * 8
+BODY = (bytes(range(32, 127)) * 22)[:2048]
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 
 
