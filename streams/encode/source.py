@@ -232,6 +232,10 @@ class RawSource:
         for placed, start in self._starts.find(committed, self.positions).items():
             self._take(placed, start)
             self._seek(TopicPartition(*placed, start.offset))
+            if placed in self._left:
+                # What comes before the events that wait is read again, too.
+                self._left.discard(placed)
+                self._consumer.resume([TopicPartition(*placed)])
 
     def _seek(self, place: TopicPartition) -> None:
         """A partition that has just come is not ready to seek for a moment."""
