@@ -38,7 +38,7 @@ bench: $(READY)
 # Failures under load, for hours. REPETITIONS=1 plays each scenario once, ONLY=FILE plays one file of tests/soak.
 REPETITIONS ?= 3
 soak: $(READY)
-	SOAK_REPETITIONS=$(REPETITIONS) $(BIN)/python -m pytest -m soak -s --timeout 7200 tests/soak/$(ONLY)
+	SOAK_REPETITIONS=$(REPETITIONS) $(BIN)/python -m pytest -m soak -s --timeout 7200 $(if $(ONLY),tests/soak/$(ONLY),tests)
 	$(BIN)/python -m tests.soak.outcomes
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url

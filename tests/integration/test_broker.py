@@ -119,6 +119,7 @@ def test_a_paused_broker_can_be_stopped_cleanly(own: LocalCluster) -> None:
     assert own.running
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_three_brokers_do_without_one(tmp_path: Path) -> None:
     with LocalCluster(tmp_path / "three", ClusterOptions(brokers=3, heap="256m")) as cluster:

@@ -150,6 +150,7 @@ def test_killed_again_and_again_under_load(settings: Settings) -> None:
     assert sorted(int(row.event_id[1:]) for row in rows_of(settings)) == list(range(sent))
 
 
+@pytest.mark.soak
 def test_workers_come_and_go_under_load(settings: Settings) -> None:
     names = settings.topics
     total = 1_500
