@@ -181,7 +181,7 @@ class EncodeLoop:
 
         One that went and came back is read from its committed offset, which would bring them twice.
         """
-        if records or self._backlog:
+        if records or self._backlog or self.source.forgot_ends:
             self._backlog = []
             self.source.rewind(beat)
 

@@ -68,6 +68,8 @@ class RawSource:
         self.came: set[Place] = set()
         self.generation = 0
         """Grows with each partition that comes or goes."""
+        self.forgot_ends = False
+        """Ends that were told are forgotten; only going back lets them be told again."""
         self._settings = settings
         self._topics = list(topics)
         self._copies = settings.topics.interactions_by_user
@@ -121,6 +123,7 @@ class RawSource:
         self._delivered.update(((record.topic, record.partition), record.offset + 1) for record in records)
         if self.generation != generation:
             # Ends that were reached before a partition went say nothing of what it is read from now.
+            self.forgot_ends = bool(self._passed)
             self._passed.clear()
         return records
 
@@ -209,6 +212,7 @@ class RawSource:
         `beat` is called while waiting for the broker.
         """
         self._passed.clear()
+        self.forgot_ends = False
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.positions:
             beat()

@@ -145,6 +145,7 @@ def test_killed_again_and_again_under_load(settings: Settings) -> None:
     stop.set()
     feeder.join(SECONDS)
     with child(settings) as worker:
+        worker.wait_ready()
         until("all to be covered", lambda: covered(settings) == sent)
         assert worker.terminate() == 0
     assert sorted(int(row.event_id[1:]) for row in rows_of(settings)) == list(range(sent))

@@ -122,6 +122,8 @@ def test_killed_under_load_every_event_counts_once_in_its_users_one_state(
         stop.set()
         feeder.join(SECONDS)
         with child(settings, CHILD) as last:
+            # All may be counted already, and a signal that comes before the handler would end it.
+            last.wait_ready()
             until("all to be counted", lambda: counted(settings) >= len(feed.users))
             assert last.terminate() == 0
 
