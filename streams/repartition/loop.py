@@ -53,7 +53,7 @@ class RepartitionLoop:
         self.source.came.clear()
         if self.source.generation != generation:
             # A partition that went and came back is read from its committed offset: these would come twice.
-            if records:
+            if records or self.source.forgot_ends:
                 self.source.rewind(beat)
         elif records:
             self._batch(records, beat)
