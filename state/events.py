@@ -29,11 +29,34 @@ NO_TOPIC = bytes(16)
 
 
 class RowKind(IntEnum):
-    """An event, or a later correction of one (which has no raw offset and names the event's id)."""
+    """An event, or a later correction of one (which has no raw offset and names the event's id).
+
+    The others are commands about a user, and no events: no fold gets to see them.
+    """
 
     EVENT = 0
     AMEND = 1
     RETRACT = 2
+    FORGET = 3
+    MERGE = 4
+    """The user is to become part of another."""
+    ARRIVE = 5
+    """The other half of a merge: what was held of another user becomes part of this one."""
+
+
+class Command(msgspec.Struct, array_like=True, gc=False):
+    """What a row carries that is no plain event. Its `event_id` is the command's id then."""
+
+    app: str = ""
+    """The deployment that wrote the row, which counts for it alone; empty for rows of encode workers."""
+    into: str = ""
+    """Of MERGE: the user to become part of."""
+    path: tuple[str, ...] = ()
+    """Users that the row has come by, the command's own first."""
+    aliases: tuple[str, ...] = ()
+    """Users that had become part of the one that arrives."""
+    fusion: bytes | None = None
+    profile: bytes | None = None
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):
@@ -67,6 +90,8 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     sequence: int = 0
     """Of a correction: a higher one wins over a lower one for the same event."""
     traceparent: str | None = None
+    command: Command | None = None
+    """Of commands, and of rows that were sent on to the user that theirs has become part of."""
 
 
 class Pack(msgspec.Struct, array_like=True):

@@ -13,7 +13,7 @@ import xxhash
 
 from state.errors import CodecError
 from state.events import ACTIONS, Action, Row, RowKind
-from state.recency import MARK_BYTES, drop, mark_of, stamp_of, touch
+from state.recency import MARK_BYTES, drop, entries_of, mark_of, stamp_of, touch
 from state.versions import Versions
 
 VERSION = 1
@@ -119,6 +119,28 @@ def fold_profile(profile: Profile, rows: Iterable[tuple[Row, int]]) -> None:
             _fold_retraction(profile, row, item)
 
 
+def merge_profiles(held: Profile, joining: Profile) -> Profile:
+    """What folding the rows of both would give, but for what either has dropped already."""
+    merged = Profile(searches=_latest_searches(held.searches + joining.searches))
+    merged.liked = _union(held.liked, joining.liked, TIME_STAMP, LIKED_LIMIT)
+    disliked = _union(held.disliked, joining.disliked, TIME_STAMP, DISLIKED_LIMIT)
+    for stamp, mark in entries_of(merged.liked, TIME_STAMP):
+        found = stamp_of(disliked, mark, TIME_STAMP)
+        if found is not None and found < int.from_bytes(stamp, "big"):
+            disliked = drop(disliked, mark, TIME_STAMP)
+    merged.disliked = disliked
+    room = (KNOWN_BYTES - len(disliked)) // (DAY_STAMP + MARK_BYTES)
+    merged.seen = _union(held.seen, joining.seen, DAY_STAMP, room)
+    merged.pending = _union(held.pending, joining.pending, TIME_STAMP, PENDING_LIMIT)
+    merged.topics = dict(held.topics)
+    for name, mass in joining.topics.items():
+        own = merged.topics.get(name, (NOTHING, NOTHING))
+        merged.topics[name] = (_sum(own[0], mass[0]), _sum(own[1], mass[1]))
+    if len(merged.topics) > TOPIC_LIMIT or _name_bytes(merged.topics) > TOPIC_BYTES:
+        merged.topics = _heaviest(merged.topics)
+    return merged
+
+
 def topic_shares(profile: Profile, count: int, vocabulary: Mapping[str, str]) -> dict[str, float]:
     """The `count` topics with most liking left, largest first, as shares of one.
 
@@ -202,7 +224,17 @@ def _like(profile: Profile, time_ms: int, mark: bytes) -> None:
 def _search(profile: Profile, time_ms: int, text: str) -> None:
     words = _words(text)
     if words and (time_ms, words) not in profile.searches:
-        profile.searches = sorted([*profile.searches, (time_ms, words)])[-SEARCH_LIMIT:]
+        profile.searches = _latest_searches([*profile.searches, (time_ms, words)])
+
+
+def _latest_searches(searches: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    return sorted(set(searches))[-SEARCH_LIMIT:]
+
+
+def _union(held: bytes, joining: bytes, stamp_bytes: int, limit: int) -> bytes:
+    for stamp, mark in entries_of(joining, stamp_bytes):
+        held = touch(held, stamp, mark, limit)
+    return held
 
 
 def _words(text: str) -> str:
@@ -242,6 +274,8 @@ def _sum(left: float, right: float) -> float:
     """log2(2^left + 2^right)."""
     if left < right:
         left, right = right, left
+    if left == NOTHING:
+        return NOTHING
     return left + math.log2(1.0 + 2.0 ** (right - left))
 
 

@@ -6,6 +6,7 @@ The result of any sequence of `touch` is the same for every order of the calls.
 """
 
 from bisect import bisect_left
+from collections.abc import Iterator
 
 MARK_BYTES = 4
 
@@ -30,6 +31,13 @@ def stamp_of(entries: bytes, mark: bytes, stamp_bytes: int) -> int | None:
     """The stamp of `mark`, or None where it is not in the set."""
     at = find(entries, mark, stamp_bytes)
     return None if at < 0 else int.from_bytes(entries[at : at + stamp_bytes], "big")
+
+
+def entries_of(entries: bytes, stamp_bytes: int) -> Iterator[tuple[bytes, bytes]]:
+    """Stamp and mark of every entry, the oldest first."""
+    width = stamp_bytes + MARK_BYTES
+    for at in range(0, len(entries), width):
+        yield entries[at : at + stamp_bytes], entries[at + stamp_bytes : at + width]
 
 
 def touch(entries: bytes, stamp: bytes, mark: bytes, limit: int) -> bytes:

@@ -119,6 +119,12 @@ def cancelled(slots: Slots) -> Bool:
     return out
 
 
+def join(records: Records, slots: Slots) -> Departure:
+    """Events of others that become the users', [n] one per record: as `apply`, yet not counted as new."""
+    _, departure = _exchange(records, np.arange(len(slots)), slots)
+    return departure
+
+
 def newest_first(ring: Slots) -> Slots:
     """Rings [n, RING] sorted by (event time, event hash), the latest first."""
     order = np.lexsort((ring["event"], ring["time"]), axis=-1)[:, ::-1]
@@ -126,7 +132,20 @@ def newest_first(ring: Slots) -> Slots:
 
 
 def _insert(records: Records, users: Index, slots: Slots) -> tuple[NDArray[np.uint8], Departure]:
-    """Events that are new: each takes the place of the oldest, which departs, or departs itself."""
+    """Events that are new."""
+    late, departure = _exchange(records, users, slots)
+    _remember(records, users, slots["event"])
+    records["event_count"][users] += 1
+    outcomes = np.where(late, _LATE, _APPLIED).astype(np.uint8)
+    unlikes = np.flatnonzero(slots["action"] == UNLIKE)
+    if len(unlikes):
+        alone = ~_answers_like(records, users[unlikes], slots[unlikes])
+        outcomes[unlikes[alone]] = Outcome.COMPENSATED
+    return outcomes, departure
+
+
+def _exchange(records: Records, users: Index, slots: Slots) -> tuple[Bool, Departure]:
+    """Each slot takes the place of the oldest, which departs, or departs itself: then it is late."""
     place = _oldest(records["ring"]["time"][users], records["ring"]["event"][users])
     oldest = records["ring"][users, place]
     full = oldest["time"] != NEVER
@@ -135,16 +154,9 @@ def _insert(records: Records, users: Index, slots: Slots) -> tuple[NDArray[np.ui
     records["ring"][users[kept], place[kept]] = slots[kept]
     leaving = oldest
     leaving[late] = slots[late]
-    _remember(records, users, slots["event"])
-    records["event_count"][users] += 1
     leaves = contributing(leaving) & full
     leaves &= ~_cancel_leaving(records, users, leaving, full)
-    outcomes = np.where(late, _LATE, _APPLIED).astype(np.uint8)
-    unlikes = np.flatnonzero(slots["action"] == UNLIKE)
-    if len(unlikes):
-        alone = ~_answers_like(records, users[unlikes], slots[unlikes])
-        outcomes[unlikes[alone]] = Outcome.COMPENSATED
-    return outcomes, Departure(users[leaves], leaving[leaves])
+    return late, Departure(users[leaves], leaving[leaves])
 
 
 def _oldest(times: NDArray[np.int64], events: NDArray[np.uint64]) -> Index:
