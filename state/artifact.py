@@ -1,7 +1,6 @@
 """A model artifact: every number of the interest model, as files and in memory."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import xxhash
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from state.errors import ModelError
 from state.events import ACTIONS
-from state.layout import DIM, HALF_LIVES_SECONDS, HEAD_COUNT, HEAD_DIM, MODALITY_COUNT, RING, SHARED_DIM
+from state.fusions import ItemFusion, build_fusion
+from state.fusions.sums import Gated
+from state.layout import DIM, HALF_LIVES_SECONDS, HEAD_COUNT, HEAD_DIM, RING
 from state.rowwise import LayerNorm
-
-Float32 = NDArray[np.float32]
+from state.shapes import Float32, check_arrays
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -33,8 +32,6 @@ TIME_BUCKETS = 32
 
 _SIZES = {
     "actions": len(ACTIONS),
-    "modalities": MODALITY_COUNT,
-    "shared": SHARED_DIM,
     "dim": DIM,
     "heads": HEAD_COUNT,
     "head_dim": HEAD_DIM,
@@ -48,11 +45,6 @@ _SIZES = {
 SHAPES: dict[str, tuple[str, ...]] = {
     "action_weight": ("actions",),
     "asks": ("actions",),
-    "item_project": ("modalities", "shared", "dim"),
-    "item_gain": ("modalities", "dim"),
-    "item_bias": ("modalities", "dim"),
-    "item_gate": ("modalities", "dim"),
-    "item_gate_bias": ("modalities",),
     "event_action": ("actions", "dim"),
     "event_dwell": ("dwell", "dim"),
     "event_in": ("dim", "event_hidden"),
@@ -96,9 +88,8 @@ MAY_EXCLUDE = frozenset({"head_action", "attention_action", "review_action", "di
 
 
 class Norms(NamedTuple):
-    """The layer normalisations of a model; `item` has one for each modality."""
+    """The layer normalisations of a model."""
 
-    item: Sequence[LayerNorm]
     event: LayerNorm
     review: LayerNorm
     readout: LayerNorm
@@ -108,7 +99,7 @@ class Norms(NamedTuple):
 class Weights:
     """The numbers, float32, shapes as in SHAPES.
 
-    Item: x_m = LayerNorm(e_m item_project), z = unit(sum_m softmax_m(item_gate . x_m + item_gate_bias) x_m).
+    Item: z, unit, of its modalities by the artifact's fusion (`state.fusions`).
     Event: y = z + event_action + event_dwell, x = y + event_out silu(event_in y + event_in_bias).
     Head: s = 8 tanh(head_query . LN(x) / 8) + head_action + log weight, v = LN(x) head_value; head_item takes
     a head's mean back to item space.
@@ -125,11 +116,6 @@ class Weights:
 
     action_weight: Float32
     asks: Float32
-    item_project: Float32
-    item_gain: Float32
-    item_bias: Float32
-    item_gate: Float32
-    item_gate_bias: Float32
     event_action: Float32
     event_dwell: Float32
     event_in: Float32
@@ -169,7 +155,6 @@ class Weights:
     @cached_property
     def norms(self) -> Norms:
         return Norms(
-            [LayerNorm(gain, bias) for gain, bias in zip(self.item_gain, self.item_bias, strict=True)],
             LayerNorm(self.event_gain, self.event_bias),
             LayerNorm(self.review_gain, self.review_bias),
             LayerNorm(self.readout_gain, self.readout_bias),
@@ -187,14 +172,22 @@ class Manifest(msgspec.Struct, frozen=True):
     sha256: str
     """Of the weights file."""
     notes: dict[str, str] = {}
+    fusion: str = Gated.kind
+    """Kind of the fusion of an item's modalities, one of `state.fusions.FUSIONS`."""
+    space: str = ""
+    """Version of the bank of encoders whose vectors the fusion was trained on; empty for any."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A version and its weights. Raises ModelError where the weights do not fit together."""
+    """A version, its weights and its fusion of an item's modalities. Raises ModelError where the weights do
+    not fit together."""
 
     version: str
     weights: Weights
+    items: ItemFusion
+    space: str = ""
+    """As in the manifest."""
 
     def __post_init__(self) -> None:
         _check(self.weights)
@@ -203,10 +196,22 @@ class Artifact:
     def fingerprint(self) -> int:
         """32 bits of the weights' content: states of different fingerprints do not mix."""
         digest = xxhash.xxh64()
-        for name, array in tensors(self.weights).items():
+        for name, array in self.arrays.items():
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(array).tobytes())
+        if self.items.kind != Gated.kind:
+            digest.update(self.items.kind.encode())
         return digest.intdigest() & 0xFFFFFFFF
+
+    @property
+    def arrays(self) -> dict[str, Float32]:
+        """All numbers by name, in an order that fingerprints rest on: the fusion's after `asks`."""
+        out: dict[str, Float32] = {}
+        for name, array in tensors(self.weights).items():
+            out[name] = array
+            if name == "asks":
+                out |= self.items.arrays
+        return out
 
 
 def tensors(weights: Weights) -> dict[str, Float32]:
@@ -228,19 +233,26 @@ def load_artifact(path: str) -> Artifact:
         arrays = load(content)
     except SafetensorError as error:
         raise ModelError(f"{path}: {WEIGHTS} is broken: {error}") from error
-    if set(arrays) != set(SHAPES):
-        raise ModelError(f"{path}: missing or unknown weights: {sorted(set(arrays) ^ set(SHAPES))}")
-    return Artifact(manifest.version, Weights(**arrays))
+    if not set(SHAPES) <= set(arrays):
+        raise ModelError(f"{path}: missing weights: {sorted(set(SHAPES) - set(arrays))}")
+    weights = Weights(**{name: arrays.pop(name) for name in SHAPES})
+    return Artifact(manifest.version, weights, build_fusion(manifest.fusion, arrays), manifest.space)
 
 
 def save_artifact(artifact: Artifact, path: str, notes: dict[str, str] | None = None) -> None:
     """Writes weights and manifest into the folder, which is made where it is missing."""
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors(artifact.weights).items()}
-    content = save(arrays)
+    content = save({name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()})
     manifest = Manifest(
-        KIND, FORMAT, artifact.version, _half_lives(), hashlib.sha256(content).hexdigest(), notes or {}
+        KIND,
+        FORMAT,
+        artifact.version,
+        _half_lives(),
+        hashlib.sha256(content).hexdigest(),
+        notes or {},
+        artifact.items.kind,
+        artifact.space,
     )
     (folder / WEIGHTS).write_bytes(content)
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
@@ -270,20 +282,7 @@ def _manifest(path: Path) -> Manifest:
 
 
 def _check(weights: Weights) -> None:
-    free: dict[str, int] = {}
-    for name, array in tensors(weights).items():
-        if array.dtype != np.float32:
-            raise ModelError(f"weight {name} is {array.dtype}, not float32")
-        sizes = SHAPES[name]
-        wanted = tuple(_SIZES.get(size, free.get(size, -1)) for size in sizes)
-        if array.ndim != len(sizes) or any(
-            want not in (-1, got) for want, got in zip(wanted, array.shape, strict=True)
-        ):
-            raise ModelError(f"weight {name} has shape {array.shape}, wanted {sizes} = {wanted}")
-        free.update({size: got for size, got in zip(sizes, array.shape, strict=True) if size not in _SIZES})
-        excluded = np.isneginf(array) if name in MAY_EXCLUDE else np.zeros(array.shape, bool)
-        if not (np.isfinite(array) | excluded).all():
-            raise ModelError(f"weight {name} is not finite")
+    check_arrays(tensors(weights), SHAPES, _SIZES, MAY_EXCLUDE)
     shut = np.isneginf(weights.head_action)
     if (shut.any(axis=1) != shut.all(axis=1)).any():
         raise ModelError("weight head_action keeps an action out of some heads only: of all or of none")

@@ -63,7 +63,7 @@ class Fusion:
 
     def item_vectors(self, vectors: Sequence[Mapping[int, bytes]]) -> Float32:
         """Unit vectors [n, 64] of items, given their vectors by modality; zero where none is usable."""
-        return fuse(self.artifact.weights, vectors).vectors
+        return fuse(self.artifact.items, vectors).vectors
 
     def _apply(self, records: Records, rows: Sequence[Row], users: ring.Index) -> list[int]:
         if not rows:

@@ -20,14 +20,14 @@ from functools import cache
 
 import numpy as np
 
-from state.artifact import DWELL_BUCKETS, TIME_BUCKETS, Artifact, Float32, Weights
+from state.artifact import DWELL_BUCKETS, TIME_BUCKETS, Artifact, Weights
+from state.content import basis
 from state.events import ACTIONS, Action
-from state.layout import DIM, HEAD_COUNT, HEAD_DIM, MODALITY_COUNT, RING, SHARED_DIM
+from state.fusions.untrained import untrained
+from state.layout import DIM, HEAD_COUNT, HEAD_DIM, RING
+from state.shapes import Float32
 
 VERSION = "content-prior-1"
-
-CONTENT_DIM = DIM - 1
-"""Leading numbers of the shared space that are used; the encoders order it by variance."""
 
 WEIGHTS_BY_ACTION: dict[Action, float] = {
     Action.VIEW: 1.0,
@@ -84,18 +84,12 @@ DEFAULT = Blend()
 def content_prior(blend: Blend = DEFAULT) -> Artifact:
     """The artifact that serves where none is configured."""
     zero = np.zeros(DIM, np.float32)
-    basis = _basis()
-    halves = _halves(basis)
+    halves = _halves(basis())
     return Artifact(
         VERSION,
         Weights(
             action_weight=_by_action(WEIGHTS_BY_ACTION),
             asks=_by_action({action: float(action not in REJECTING) for action in Action}),
-            item_project=np.tile(_projection(basis), (MODALITY_COUNT, 1, 1)),
-            item_gain=np.full((MODALITY_COUNT, DIM), DIM**-0.5, np.float32),
-            item_bias=np.zeros((MODALITY_COUNT, DIM), np.float32),
-            item_gate=np.zeros((MODALITY_COUNT, DIM), np.float32),
-            item_gate_bias=np.zeros(MODALITY_COUNT, np.float32),
             event_action=np.zeros((len(ACTIONS), DIM), np.float32),
             event_dwell=np.zeros((DWELL_BUCKETS, DIM), np.float32),
             event_in=np.zeros((DIM, 0), np.float32),
@@ -122,6 +116,7 @@ def content_prior(blend: Blend = DEFAULT) -> Artifact:
             readout_gain=np.full(DIM, DIM**-0.5, np.float32),
             readout_bias=zero,
         ),
+        untrained("gated"),
     )
 
 
@@ -138,27 +133,11 @@ def _admit(rejecting: bool) -> Float32:
     return np.where(kept, 0.0, -np.inf).astype(np.float32)
 
 
-def _basis() -> Float32:
-    """[CONTENT_DIM, DIM]: the cosines of the DCT-II but the constant one, orthonormal and of mean zero.
-
-    They spread every direction over all the numbers, which rounding to eight bits likes.
-    """
-    place = (np.arange(DIM) + 0.5) * np.pi / DIM
-    rows: Float32 = (np.cos(np.outer(np.arange(1, DIM), place)) * np.sqrt(2 / DIM)).astype(np.float32)
-    return rows[:CONTENT_DIM]
-
-
-def _projection(basis: Float32) -> Float32:
-    projection = np.zeros((SHARED_DIM, DIM), np.float32)
-    projection[:CONTENT_DIM] = basis
-    return projection
-
-
-def _halves(basis: Float32) -> Float32:
+def _halves(directions: Float32) -> Float32:
     """[HEAD_COUNT, DIM, HEAD_DIM]: every other direction of the basis for even heads, the rest for odd."""
     halves = np.zeros((HEAD_COUNT, DIM, HEAD_DIM), np.float32)
     for head in range(HEAD_COUNT):
-        rows = basis[head % 2 :: 2]
+        rows = directions[head % 2 :: 2]
         halves[head, :, : len(rows)] = rows.T
     return halves
 

@@ -64,7 +64,7 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     slots["weight"] = np.minimum(np.maximum(np.where(retracts, answer, weights), 0), _WEIGHT_LIMIT)
     slots["action"] = actions
     slots["dwell"] = dwell_buckets(dwell)
-    _fill(slots, fuse(artifact.weights, [row.vectors for row in rows]))
+    _fill(slots, fuse(artifact.items, [row.vectors for row in rows]))
     return slots
 
 

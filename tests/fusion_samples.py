@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from state.artifact import SHAPES, Artifact, Weights
 from state.events import ACTIONS, Row, RowKind
 from state.fusion import Fusion, Readouts
+from state.fusions import ItemFusion, build_fusion
+from state.fusions.untrained import untrained
 from state.modalities import fuse
 from state.prior import content_prior
 from tests.fusion_reference import Reference
@@ -17,8 +19,6 @@ NOW = 1_750_000_000_000
 YEAR = 365 * 86_400_000
 SIZES = {
     "actions": 11,
-    "modalities": 4,
-    "shared": 128,
     "dim": 64,
     "heads": 8,
     "head_dim": 32,
@@ -52,12 +52,29 @@ def learned() -> Artifact:
         arrays[name] = (rng.normal(size=shape) * scale).astype(np.float32)
     arrays["action_weight"] = rng.uniform(0.5, 4, 11).astype(np.float32)
     arrays["asks"] = (np.arange(11) % 4 != 3).astype(np.float32)
-    for name in ("item_gain", "event_gain", "review_gain", "readout_gain"):
+    for name in ("event_gain", "review_gain", "readout_gain"):
         arrays[name] = (1 + arrays[name] * 0.1).astype(np.float32)
     arrays["head_action"][4] = -np.inf
     arrays["attention_action"][4] = -np.inf
     arrays["dislike_action"][[0, 1, 2, 6]] = -np.inf
-    return Artifact("by-chance", Weights(**arrays))
+    return Artifact("by-chance", Weights(**arrays), by_chance("gated"))
+
+
+@cache
+def by_chance(kind: str) -> ItemFusion:
+    """A fusion of modalities with every number at work, as training would leave it, by chance."""
+    rng = np.random.default_rng(6)
+    arrays = {}
+    for name, start in untrained(kind).arrays.items():
+        scale = start.shape[-2] ** -0.5 if start.ndim > 1 and name != "item_kinds" else 0.3
+        arrays[name] = (rng.normal(size=start.shape) * scale).astype(np.float32)
+    arrays["item_gain"] = (1 + arrays["item_gain"] * 0.1).astype(np.float32)
+    if kind == "gated":
+        arrays["item_gate"] *= np.float32(0.2)
+    if kind == "late":
+        arrays["item_sharpness"] = np.array([9.0], np.float32)
+        arrays["item_concept_share"] = (abs(arrays["item_concept_share"]) / 40).astype(np.float32)
+    return build_fusion(kind, arrays)
 
 
 FUSIONS = {"prior": Fusion(content_prior()), "learned": Fusion(learned())}
@@ -165,7 +182,7 @@ def reference(fusion: Fusion) -> Reference:
 
 @cache
 def _item(fusion: Fusion, vectors: tuple[tuple[int, bytes], ...]) -> tuple[np.ndarray, np.ndarray] | None:
-    fused = fuse(fusion.artifact.weights, [dict(vectors)])
+    fused = fuse(fusion.artifact.items, [dict(vectors)])
     if not fused.usable[0]:
         return None
     vector = fused.vectors[0]

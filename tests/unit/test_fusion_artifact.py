@@ -10,8 +10,10 @@ import pytest
 from state.artifact import SHAPES, Artifact, load_artifact, save_artifact, tensors
 from state.errors import ModelError
 from state.fusion import Fusion
+from state.fusions import FUSIONS, build_fusion
+from state.fusions.untrained import untrained
 from state.prior import Blend, content_prior
-from tests.fusion_samples import event, fold, learned
+from tests.fusion_samples import by_chance, event, fold, learned
 
 
 def test_no_path_gives_the_content_prior() -> None:
@@ -35,8 +37,47 @@ def test_a_fingerprint_follows_every_weight() -> None:
     for name in names:
         changed = getattr(weights, name).copy()
         changed.flat[0] = 0.123
-        seen.add(Artifact("x", replace(weights, **{name: changed})).fingerprint)
-    assert len(seen) == 1 + len(names)
+        seen.add(Artifact("x", replace(weights, **{name: changed}), content_prior().items).fingerprint)
+    for name, array in content_prior().items.arrays.items():
+        changed = array.copy()
+        changed.flat[0] = 0.123
+        arrays = content_prior().items.arrays | {name: changed}
+        seen.add(Artifact("x", weights, build_fusion("gated", arrays)).fingerprint)
+    assert len(seen) == 1 + len(names) + len(content_prior().items.arrays)
+
+
+def test_the_prior_reads_the_states_of_earlier_builds() -> None:
+    assert content_prior().fingerprint == 1_593_732_246
+
+
+@pytest.mark.parametrize("kind", FUSIONS)
+def test_the_manifest_names_the_fusion_and_any_is_loaded(kind: str, tmp_path: Path) -> None:
+    made = replace(learned(), items=by_chance(kind), space="encoders-7")
+    save_artifact(made, str(tmp_path))
+    assert json.loads((tmp_path / "manifest.json").read_bytes())["fusion"] == kind
+    back = load_artifact(str(tmp_path))
+    assert (back.items.kind, back.space, back.fingerprint) == (kind, "encoders-7", made.fingerprint)
+    rows = [event(number) for number in range(50)]
+    assert fold(Fusion(back), rows) == fold(Fusion(made), rows)
+
+
+def test_kinds_of_fusion_are_other_artifacts_even_with_equal_numbers() -> None:
+    arrays = untrained("self-attention").arrays
+    kinds = [
+        Artifact("x", content_prior().weights, build_fusion(kind, arrays)).fingerprint
+        for kind in ("self-attention", "cross-attention")
+    ]
+    assert len({*kinds, content_prior().fingerprint}) == 3
+
+
+def test_manifests_of_before_there_were_kinds_are_gated(tmp_path: Path) -> None:
+    save_artifact(learned(), str(tmp_path))
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["fusion"], manifest["space"]
+    path.write_text(json.dumps(manifest))
+    back = load_artifact(str(tmp_path))
+    assert (back.items.kind, back.fingerprint) == ("gated", learned().fingerprint)
 
 
 def test_missing_folder(tmp_path: Path) -> None:
@@ -51,6 +92,8 @@ def test_missing_folder(tmp_path: Path) -> None:
         ("manifest.json", lambda content: with_key(content, "kind", "other"), "other"),
         ("manifest.json", lambda content: with_key(content, "format", 9), "format 9"),
         ("manifest.json", lambda content: with_key(content, "half_lives_seconds", [1.0]), "half-lives"),
+        ("manifest.json", lambda content: with_key(content, "fusion", "magic"), "known are: concatenation"),
+        ("manifest.json", lambda content: with_key(content, "fusion", "late"), "late fusion: missing"),
         ("weights.safetensors", lambda content: content[:-1] + b"!", "SHA-256"),
     ],
 )
@@ -80,7 +123,7 @@ def with_key(content: bytes, key: str, value: object) -> bytes:
 )
 def test_weights_that_do_not_fit(name: str, array: np.ndarray, word: str) -> None:
     with pytest.raises(ModelError, match=word):
-        Artifact("x", replace(content_prior().weights, **{name: array}))
+        Artifact("x", replace(content_prior().weights, **{name: array}), content_prior().items)
 
 
 def test_every_weight_has_a_shape() -> None:

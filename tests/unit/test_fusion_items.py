@@ -5,33 +5,10 @@ import pytest
 
 from state.events import ACTIONS, Action
 from state.signals import dwell_buckets, factors
-from tests.fusion_reference import norm, unit
+from tests.fusion_reference import unit
 from tests.fusion_samples import FUSIONS, media
 
 NAN = float("nan")
-
-
-def slow(weights: object, vectors: dict[int, bytes]) -> np.ndarray:
-    """One item in float64, modality by modality."""
-    parts, gates = [], []
-    for code, content in sorted(vectors.items()):
-        raw = unit(np.frombuffer(content, "<f2").astype(np.float64))
-        part = norm(raw @ weights.item_project[code], weights.item_gain[code], weights.item_bias[code])
-        parts.append(part)
-        gates.append(part @ weights.item_gate[code] + weights.item_gate_bias[code])
-    shares = np.exp(np.array(gates) - max(gates))
-    return unit((shares / shares.sum()) @ np.array(parts))
-
-
-@pytest.mark.parametrize("name", FUSIONS)
-def test_item_vectors_by_the_formula(name: str) -> None:
-    fusion = FUSIONS[name]
-    items = [media(seed) for seed in range(80)]
-    out = fusion.item_vectors(items)
-    assert out.dtype == np.float32
-    expected = np.stack([slow(fusion.artifact.weights, item) for item in items])
-    np.testing.assert_allclose(out, expected, rtol=0, atol=2e-6)
-    np.testing.assert_array_equal(out[17:18], fusion.item_vectors(items[17:18]))
 
 
 @pytest.mark.parametrize(
