@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -18,7 +19,9 @@ from state.fusions import ItemFusion, build_fusion
 from state.fusions.sums import Gated
 from state.layout import DIM, HALF_LIVES_SECONDS, HEAD_COUNT, HEAD_DIM, RING
 from state.rowwise import LayerNorm
-from state.shapes import Float32, check_arrays
+from state.shapes import check_arrays
+
+Float32 = NDArray[np.float32]
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
