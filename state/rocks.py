@@ -16,8 +16,14 @@ _SCAN_CHUNK = 1_000
 _LOCK_WAIT_SECONDS = 10.0
 _SIZES = ("rocksdb.live-sst-files-size", "rocksdb.size-all-mem-tables")
 
+_STALL_SECONDS = 30.0
+_POLL_SECONDS = 0.001
+_STALLED = "Result incomplete"
+
 _WITHOUT_LOG = WriteOptions()
 _WITHOUT_LOG.disable_wal = True  # type: ignore[method-assign, assignment]  # a property, whatever the stub says
+# Else a write that waits for a flush would hold up all threads of the process.
+_WITHOUT_LOG.no_slowdown = True
 _NEVER = 1 << 20
 
 _log = logging.getLogger(__name__)
@@ -26,10 +32,10 @@ ResultT = TypeVar("ResultT")
 
 
 class RocksStore:
-    """A `Store` in the folder `path`.
+    """A `Store` in the folder `path`, without a write-ahead log: the changelog is one already.
 
-    No write is synced to the disk: the write-ahead log outlives the process, and what a power cut takes
-    comes back from the changelog, because values and the changelog's offset are written together.
+    There is one column family, its memtables are flushed in the order in which they were written, and a write
+    lies in one of them whole. So after a kill the files hold what some write, not long ago, had come to.
     """
 
     def __init__(
@@ -47,7 +53,8 @@ class RocksStore:
         self._block_cache_mb = block_cache_mb
         self._buffer = write_buffer_mb * _MEGABYTE
         self._db = self._open(lock_seconds)
-        self._unlogged = self._bulk = False
+        self._bulk = False
+        self._unflushed_since: float | None = None
         self._closed = False
 
     def get(self, key: bytes) -> bytes | None:
@@ -59,26 +66,30 @@ class RocksStore:
         return cast(list[bytes | None], self._guarded(lambda: self._db.get(list(keys))))
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        # Else a crash could keep what is written now, and take what was loaded before.
-        self.settle()
-        batch = _batch(changes)
-        self._guarded(lambda: self._db.write(batch))
+        if self._unflushed_since is None:
+            self._unflushed_since = time.monotonic()
+        give_up = time.monotonic() + _STALL_SECONDS
+        while not self._guarded(lambda: self._written(changes)):
+            self._await_flush(give_up)
 
-    def load(self, changes: Mapping[bytes, bytes | None], bulk: bool = False) -> None:
-        if bulk and not self._bulk:
+    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
+        if not self._bulk:
             self._bulk = True
             self._guarded(lambda: self._db.set_options(_buffered(2 * self._buffer, compacting=False)))
-        self._unlogged = True
-        batch = _batch(changes)
-        self._guarded(lambda: self._db.write(batch, _WITHOUT_LOG))
+        self.write(changes)
 
-    def settle(self) -> None:
-        if self._unlogged:
-            self._guarded(self._db.flush)
-            self._unlogged = False
+    def settle(self, seconds: float = 0.0) -> None:
         if self._bulk:
             self._guarded(lambda: self._db.set_options(_buffered(self._buffer, compacting=True)))
             self._bulk = False
+        since = self._unflushed_since
+        if since is None:
+            return
+        self._check_room()
+        if time.monotonic() - since >= seconds:
+            # By a thread of RocksDB's own. Where it fails, the next write fails.
+            self._guarded(lambda: self._db.flush(wait=False))
+            self._unflushed_since = None
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         start: bytes | None = prefix
@@ -94,13 +105,52 @@ class RocksStore:
         self.close()
         shutil.rmtree(self._path, ignore_errors=True)
         self._db = self._open(0.0)
-        self._unlogged = self._bulk = False
+        self._bulk = False
+        self._unflushed_since = None
         self._closed = False
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
+        if self._closed:
+            return
+        self._closed = True
+        try:
             self._db.close()
+        except Exception as error:  # rocksdict raises bare Exception for everything
+            _log.warning(
+                "%s: what was written last could not be kept, and is read from the changelog again: %s",
+                self._path,
+                error,
+            )
+
+    def _written(self, changes: Mapping[bytes, bytes | None]) -> bool:
+        """Whether it is, or must wait for a flush."""
+        try:
+            # A batch that was refused is of no more use.
+            self._db.write(_batch(changes), _WITHOUT_LOG)
+        except Exception as error:  # rocksdict raises bare Exception for everything
+            if str(error).startswith(_STALLED):
+                return False
+            raise
+        return True
+
+    def _check_room(self) -> None:
+        """A disk that is full is told of before the memory is, too: nothing else writes to it for long."""
+        waiting = self._db.property_int_value("rocksdb.cur-size-all-mem-tables") or 0
+        free = shutil.disk_usage(self._path).free
+        if free < waiting:
+            raise StoreError(
+                f"{self._path}: No space left on device: {free} bytes are free, {waiting} wait to be written"
+            )
+
+    def _await_flush(self, give_up: float) -> None:
+        look_again = time.monotonic() + 100 * _POLL_SECONDS
+        while True:
+            time.sleep(_POLL_SECONDS)
+            now = time.monotonic()
+            if now > give_up:
+                raise StoreError(f"{self._path}: nothing was flushed for {_STALL_SECONDS:.0f} s")
+            if now > look_again or not self._db.property_int_value("rocksdb.is-write-stopped"):
+                return
 
     def _chunk(self, start: bytes, prefix: bytes) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         cursor = self._guarded(self._db.iter)
@@ -156,7 +206,6 @@ class RocksStore:
         options.set_level_zero_stop_writes_trigger(_NEVER)
         options.set_soft_pending_compaction_bytes_limit(0)
         options.set_hard_pending_compaction_bytes_limit(0)
-        options.set_max_total_wal_size(64 * _MEGABYTE)
         options.set_keep_log_file_num(2)
         return options
 

@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+LASTING_SECONDS = 300.0
+"""How long what was written may lie where a kill takes it: owners `settle` so often."""
+
 
 class Store(Protocol):
     """Byte values by byte keys, ordered by key. One owner; reads and writes may come from several threads."""
@@ -14,15 +17,21 @@ class Store(Protocol):
         ...
 
     def write(self, changes: Mapping[bytes, bytes | None]) -> None:
-        """All changes or none of them, also when the process is killed in the middle. None deletes."""
+        """All changes or none of them. None deletes.
+
+        A process that is killed may lose the latest writes: what is left is what some write had come to.
+        """
         ...
 
-    def load(self, changes: Mapping[bytes, bytes | None], bulk: bool = False) -> None:
-        """As `write`, yet until `settle` a crash may take the latest. `bulk`: a great many come in a row."""
+    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
+        """As `write`, where a great many come in a row, until `settle`."""
         ...
 
-    def settle(self) -> None:
-        """What was loaded is as lasting from now on as what was written."""
+    def settle(self, seconds: float = 0.0) -> None:
+        """End loading; and where there is what a kill would take for `seconds` already, begin to save it.
+
+        Raises StoreError where there is no room for it.
+        """
         ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -64,10 +73,10 @@ class MemoryStore:
             else:
                 self._values[key] = value
 
-    def load(self, changes: Mapping[bytes, bytes | None], bulk: bool = False) -> None:
+    def load(self, changes: Mapping[bytes, bytes | None]) -> None:
         self.write(changes)
 
-    def settle(self) -> None:
+    def settle(self, seconds: float = 0.0) -> None:
         """Nothing here outlasts the process."""
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from state.store import Store
+from state.store import LASTING_SECONDS, Store
 from streams.dead_letters import produce_dead_letter, set_aside
 from streams.engine.faults import Fault, fault_from
 from streams.engine.guard import Admission, Delivery, admit
@@ -144,8 +144,10 @@ class Engine(Generic[RowT]):
         """Source offset that comes next, by open partition."""
         return {number: partition.place.source for number, partition in list(self._partitions.items())}
 
-    def measure(self) -> None:
+    def tend(self) -> None:
+        """To be called every few seconds: bounds what a kill takes, and measures."""
         for partition in self._partitions.values():
+            partition.store.settle(LASTING_SECONDS)
             STATE_BYTES.labels(partition.label).set(partition.store.size())
 
     def store(self, number: int) -> Store:

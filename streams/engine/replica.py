@@ -6,13 +6,13 @@ Owners restore with it when they open a partition, and standbys follow with it.
 import logging
 import time
 
-from state.store import Store
+from state.store import LASTING_SECONDS, Store
 from streams.engine.journal import Changes, Chunk, Facts
 from streams.engine.place import BOOKMARK_KEY, Bookmark
 from streams.errors import ChangelogCut
 
 _BULK_RECORDS = 10_000
-"""From so many missing records on, loading without a log and without compaction is worth its end."""
+"""From so many missing records on, loading without compaction is worth its end."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,10 +24,8 @@ class Replica:
     when the store was last level, or when the reading began; not the time of reading.
     """
 
-    def __init__(self, store: Store, label: str, lasting: bool = True) -> None:
-        """Where `lasting` is false, a crash may take the latest chunks: the log has them still."""
+    def __init__(self, store: Store, label: str) -> None:
         self._store = store
-        self._lasting = lasting
         self._label = label
         self._topic = b""
         self.since_ms = 0
@@ -74,11 +72,10 @@ class Replica:
     def settle(self) -> None:
         """The store is level with the changelog now: written at once."""
         self.level()
-        if self._bulk:
-            self._bulk = False
-            self._store.settle()
+        loaded, self._bulk = self._bulk, False
         if self.offset:
             self._put({})
+        self._store.settle(0.0 if loaded else LASTING_SECONDS)
 
     def _bookmark(self) -> Bookmark | None:
         value = self._store.get(BOOKMARK_KEY)
@@ -86,8 +83,8 @@ class Replica:
 
     def _put(self, changes: Changes) -> None:
         marked = {**changes, BOOKMARK_KEY: self._mark()}
-        if self._bulk or not self._lasting:
-            self._store.load(marked, self._bulk)
+        if self._bulk:
+            self._store.load(marked)
         else:
             self._store.write(marked)
 

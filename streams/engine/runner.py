@@ -266,7 +266,7 @@ class Runner(Generic[RowT]):
         QUEUE_DEPTH.labels(self._options.name).set(self._queued())
         if time.monotonic() - self._measured > _MEASURE_SECONDS:
             self._measured = time.monotonic()
-            self._engine.measure()
+            self._engine.tend()
 
     def _take(self, numbers: list[int]) -> None:
         self._taken, self._suspended = True, False

@@ -330,7 +330,7 @@ class Standbys(NoStandbys):
 
 
 def _copy(store: Store, label: str, facts: Facts) -> _Copy:
-    replica = Replica(store, label, lasting=False)
+    replica = Replica(store, label)
     reached = replica.reached(facts)
     if reached > facts.changelog_end:
         # A broker that has only just become the leader may say so: only an owner knows that it is true.

@@ -1,17 +1,20 @@
 """One suite, every store: what the engine relies on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from state import rocks
 from state.errors import StoreError
 from state.rocks import RocksStore
 from state.store import MemoryStore, Store
@@ -73,12 +76,11 @@ def test_clear_forgets_and_goes_on(store: Store) -> None:
     assert list(store.scan(b"")) == [(b"a", b"2")]
 
 
-@pytest.mark.parametrize("bulk", [True, False])
-def test_loading_deletes_and_overwrites_as_writing_does(store: Store, bulk: bool) -> None:
+def test_loading_deletes_and_overwrites_as_writing_does(store: Store) -> None:
     store.write({b"a": b"0", b"b": b"0", b"c": b"0"})
-    store.load({b"a": b"1", b"b": None}, bulk)
+    store.load({b"a": b"1", b"b": None})
     assert store.get_many([b"a", b"b", b"c"]) == [b"1", None, b"0"]
-    store.load({b"b": b"2"}, bulk)
+    store.load({b"b": b"2"})
     store.settle()
     store.settle()
     store.write({b"a": b"3"})
@@ -141,10 +143,57 @@ def test_rocks_reopens_with_what_was_written(tmp_path: Path) -> None:
     second.close()
 
 
-def test_rocks_keeps_what_was_written_before_a_kill(tmp_path: Path) -> None:
+WRITE_UNTIL_KILLED = """
+import os, sys
+from pathlib import Path
+from state.rocks import RocksStore
+
+store, number = RocksStore(Path(sys.argv[1]), write_buffer_mb=1), 0
+while True:
+    number += 1
+    value = b"%08d" % number + os.urandom(4_000)
+    changes = {b"number": b"%d" % number, b"k%02d" % (number % 89): value, b"g%02d" % (number % 13): None}
+    getattr(store, sys.argv[2])({**changes, b"g%02d" % (number % 7): b"%d" % number})
+    if number % 50 == 0:
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("way", "buffers"), [("write", 2), ("load", 4)])
+def test_after_a_kill_rocks_has_what_some_write_had_come_to(tmp_path: Path, way: str, buffers: int) -> None:
+    """Of the latest writes, no more is gone than fits into memory; of the earlier ones, nothing."""
+    command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(tmp_path / "store"), way]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    written = 0
+    while written < 2_500:
+        written = int(child.stdout.readline())
+    child.kill()
+    written = int((child.communicate()[0].split() or [str(written)])[-1])
+
+    store = RocksStore(tmp_path / "store")
+    found = dict(store.scan(b""))
+    store.close()
+    number = int(found.pop(b"number"))
+    assert number > written - buffers * 1024 * 1024 // 4_000
+    expected: dict[bytes, bytes | None] = {}
+    for each in range(1, number + 1):
+        expected[b"k%02d" % (each % 89)] = b"%08d" % each
+        expected[b"g%02d" % (each % 13)] = None
+        expected[b"g%02d" % (each % 7)] = b"%d" % each
+    assert {key: value[:8] for key, value in found.items()} == {
+        key: value for key, value in expected.items() if value is not None
+    }
+
+
+@pytest.mark.parametrize("last", ["close()", "settle()"])
+def test_rocks_keeps_what_was_saved_before_a_kill(tmp_path: Path, last: str) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; from state.rocks import RocksStore;"
-        "store = RocksStore(Path(sys.argv[1])); store.write({b'a': b'1', b'b': b'2'});"
+        "import os, signal, sys, time; from pathlib import Path; from state.rocks import RocksStore;"
+        "path = Path(sys.argv[1]); store = RocksStore(path); store.load({b'a': b'1'});"
+        f"store.write({{b'b': b'2'}}); store.{last}\n"
+        "while not (store._closed or (list(path.glob('*.sst')) and not store._db.property_int_value("
+        "'rocksdb.num-immutable-mem-table'))): time.sleep(0.005)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     child = subprocess.run([sys.executable, "-c", script, str(tmp_path / "store")], timeout=60, check=False)
@@ -154,19 +203,56 @@ def test_rocks_keeps_what_was_written_before_a_kill(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("bulk", [True, False])
-@pytest.mark.parametrize("last", ["settle()", "write({b'z': b'9'})", "close()"])
-def test_rocks_keeps_what_was_loaded_before_a_kill(tmp_path: Path, last: str, bulk: bool) -> None:
-    """A kill between loads may take the latest of them, yet nothing from below what was written later."""
-    script = (
-        "import os, signal, sys; from pathlib import Path; from state.rocks import RocksStore;"
-        "store = RocksStore(Path(sys.argv[1])); store.load({b'a': b'1'}); "
-        f"store.load({{b'b': b'2'}}, {bulk}); store.{last}; os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    child = subprocess.run([sys.executable, "-c", script, str(tmp_path / "store")], timeout=60, check=False)
-    assert child.returncode == -signal.SIGKILL
+def test_rocks_saves_only_what_is_old_enough(tmp_path: Path) -> None:
     store = RocksStore(tmp_path / "store")
+    store.write({b"a": b"1"})
+    store.settle(3_600.0)
+    assert store._db.property_int_value("rocksdb.num-entries-active-mem-table") == 1
+    store.settle(0.0)
+    store.settle(0.0)
+    assert store._db.property_int_value("rocksdb.num-entries-active-mem-table") == 0
+    assert store.get(b"a") == b"1"
+    store.close()
+
+
+def test_rocks_says_that_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RocksStore(tmp_path / "store")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    store.settle()
+    store.write({b"a": b"1"})
+    with pytest.raises(StoreError, match="No space left on device"):
+        store.settle(3_600.0)
+    store.close()
+
+
+class Stalled:
+    """A RocksDB that waits for a flush."""
+
+    def __init__(self, store: RocksStore, times: int) -> None:
+        self._db = store._db
+        self.times = times
+
+    def write(self, *batch: object) -> None:
+        if self.times:
+            self.times -= 1
+            raise Exception("Result incomplete: Write stall")
+        self._db.write(*batch)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._db, name)
+
+
+def test_rocks_waits_for_a_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RocksStore(tmp_path / "store")
+    stalled = Stalled(store, 3)
+    monkeypatch.setattr(store, "_db", stalled)
+    store.write({b"a": b"1", b"b": b"2"})
     assert store.get_many([b"a", b"b"]) == [b"1", b"2"]
+    stalled.times = 1_000_000
+    monkeypatch.setattr(rocks, "_STALL_SECONDS", 0.05)
+    with pytest.raises(StoreError, match="nothing was flushed"):
+        store.write({b"a": b"3"})
+    assert store.get(b"a") == b"1"
     store.close()
 
 
