@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from state.store import Store
 from streams.engine.processor import KIND_HELD, NO_TOPIC, Effects, Output, RawEnd, SourceBatch, Work
 
 TOPIC = "out"
@@ -94,8 +95,8 @@ class CountingProcessor:
         self.raw_topics.update({number: each.raw_topic for number, each in work.items()})
         return {number: self._apply(number, each, stored[number], clock_ms) for number, each in work.items()}
 
-    def opened(self, partition: int, held: Iterable[tuple[bytes, bytes]]) -> None:
-        self._held[partition] = {key: _DUE.unpack(value)[0] for key, value in held}
+    def opened(self, partition: int, store: Store) -> None:
+        self._held[partition] = {key: _DUE.unpack(value)[0] for key, value in store.scan(KIND_HELD)}
 
     def closed(self, partition: int) -> None:
         del self._held[partition]

@@ -17,7 +17,7 @@ from streams.engine.guard import Admission, Delivery, admit
 from streams.engine.journal import Cancelled, Journal
 from streams.engine.partition import Opening, Partition
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY
-from streams.engine.processor import KIND_HELD, NO_TOPIC, Effects, Output, Processor, Work
+from streams.engine.processor import NO_TOPIC, Effects, Output, Processor, Work
 from streams.errors import CommitFailed, EngineError, OwnershipLost
 from streams.metrics import (
     BATCH_SIZE,
@@ -114,7 +114,7 @@ class Engine(Generic[RowT]):
     def adopt(self, partition: Partition) -> int:
         """Let an opened partition take part. Returns the source offset to read it from."""
         self._partitions[partition.number] = partition
-        self._processor.opened(partition.number, partition.store.scan(KIND_HELD))
+        self._processor.opened(partition.number, partition.store)
         return partition.place.source
 
     def close(self, number: int) -> int | None:

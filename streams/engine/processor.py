@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from state.events import NO_TOPIC
+from state.store import Store
 from streams.errors import RecordError
 
 __all__ = [
@@ -117,12 +118,15 @@ class Processor(Protocol[RowT]):
         clock_ms: int,
     ) -> dict[int, Effects]: ...
 
-    def opened(self, partition: int, held: Iterable[tuple[bytes, bytes]]) -> None:
-        """A partition was restored; `held` are its records of kind KIND_HELD."""
+    def opened(self, partition: int, store: Store) -> None:
+        """A partition was restored: what is kept of it in memory is read from its store.
+
+        The store may be read from the engine's thread until `closed`.
+        """
         ...
 
     def closed(self, partition: int) -> None: ...
 
     def due(self, partition: int, clock_ms: int) -> list[bytes]:
-        """Held-back keys whose time has come."""
+        """Keys whose time has come, of what is held back or ends; asked many times a second."""
         ...

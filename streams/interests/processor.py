@@ -12,6 +12,7 @@ from state.events import ACTIONS, Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
 from state.profile import Profile, decode_profile, encode_profile, fold_profile, topic_shares
 from state.recommend import Audience, Recommender, Slate
+from state.store import Store
 from state.trending import ItemDelta
 from streams.engine.processor import KIND_HELD, Effects, Output, Refusal, SourceBatch, Work
 from streams.errors import EngineError, RecordError
@@ -34,6 +35,8 @@ _TOGETHER = 64
 """Users who are read and ranked at a time: what they need together stays in a core's cache."""
 
 Stored = Mapping[int, Mapping[bytes, bytes | None]]
+Changed = Mapping[int, Mapping[str, Cause]]
+_UNCHANGED: Changed = {}
 
 
 @dataclass(slots=True)
@@ -93,12 +96,15 @@ class InterestsProcessor:
             kinds.append(KIND_HELD)
         return [kind + user for kind in kinds for user in ids]
 
-    def apply(self, work: Mapping[int, Work[Row]], stored: Stored, clock_ms: int) -> dict[int, Effects]:
+    def apply(
+        self, work: Mapping[int, Work[Row]], stored: Stored, clock_ms: int, changed: Changed = _UNCHANGED
+    ) -> dict[int, Effects]:
         """Fold, read and rank all users of all partitions together. Raises EngineError for stored
-        values that this build or this artifact does not read."""
+        values that this build or this artifact does not read. Users whose stored values have `changed`
+        otherwise than by rows are shown, too."""
         effects = {partition: Effects() for partition in work}
         try:
-            members = _members(work, stored)
+            members = _members(work, stored, changed)
             self._fold(members, stored, effects)
             shown = [member for member in members if member.cause is not None or member.due]
             self._hold(shown, stored, effects, clock_ms)
@@ -108,8 +114,12 @@ class InterestsProcessor:
             raise EngineError(str(error)) from error
         return effects
 
-    def opened(self, partition: int, held: Iterable[tuple[bytes, bytes]]) -> None:
-        self._holdback.opened(partition, held)
+    def opened(self, partition: int, store: Store) -> None:
+        self._holdback.opened(partition, store.scan(KIND_HELD))
+
+    def release(self, partition: int, user: bytes) -> None:
+        """The user's held-back slate, if there is one, is not waited for any more."""
+        self._holdback.note(partition, KIND_HELD + user, None)
 
     def closed(self, partition: int) -> None:
         self._holdback.closed(partition)
@@ -242,12 +252,14 @@ def _parts(members: Sequence[_Member]) -> Iterator[Sequence[_Member]]:
         yield members[start : start + size]
 
 
-def _members(work: Mapping[int, Work[Row]], stored: Stored) -> list[_Member]:
+def _members(work: Mapping[int, Work[Row]], stored: Stored, changed: Changed) -> list[_Member]:
     members: list[_Member] = []
     for partition, part in work.items():
         values = stored[partition]
         by_user: dict[str, _Member] = {}
-        for user_id in [row.user_id for row in part.rows] + [key[1:].decode() for key in part.due]:
+        others = changed.get(partition, {})
+        users = [*others, *(row.user_id for row in part.rows), *(key[1:].decode() for key in part.due)]
+        for user_id in users:
             if user_id not in by_user:
                 key = user_id.encode()
                 by_user[user_id] = _Member(
@@ -261,6 +273,8 @@ def _members(work: Mapping[int, Work[Row]], stored: Stored) -> list[_Member]:
             by_user[row.user_id].rows.append(row)
         for key in part.due:
             by_user[key[1:].decode()].due = True
+        for user_id, cause in others.items():
+            by_user[user_id].cause, by_user[user_id].moment = cause, cause.event_time
         members.extend(by_user.values())
     return members
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from state.errors import StateError
+from state.store import Store
 from state.trending import ItemDelta, ItemSignal, add, decode_signal, encode_signal
 from streams.engine.processor import Effects, Output, SourceBatch, Work
 from streams.errors import EngineError, RecordError
@@ -45,7 +46,7 @@ class SignalsProcessor:
         except StateError as error:
             raise EngineError(str(error)) from error
 
-    def opened(self, partition: int, held: Iterable[tuple[bytes, bytes]]) -> None:
+    def opened(self, partition: int, store: Store) -> None:
         """Nothing is held back here."""
 
     def closed(self, partition: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from state.events import Pack, Row
+from state.store import Store
 from streams import kafka
 from streams.engine import kafka_engine
 from streams.engine.kafka_engine import EngineSpec, group_of
@@ -47,7 +48,7 @@ class SmallProcessor:
     ) -> dict[int, Effects]:
         return {number: self._fold(part.rows, stored[number]) for number, part in work.items()}
 
-    def opened(self, partition: int, held: Iterable[tuple[bytes, bytes]]) -> None: ...
+    def opened(self, partition: int, store: Store) -> None: ...
 
     def closed(self, partition: int) -> None: ...
 
