@@ -22,7 +22,7 @@ from encoders.media.decoded import Decoded
 from encoders.media.sniff import sniff
 from encoders.media.text import decode_text
 from encoders.media_key import MediaKeys
-from encoders.native import NativeMedium, join, pack, unpack
+from encoders.native import MEDIA, NativeMedium, join
 from encoders.natives import Natives, Observe
 from encoders.settings import EncoderSettings
 from encoders.video.keyframes import KeyFrames
@@ -177,7 +177,7 @@ class EncoderBank:
         if self._cache is None:
             return {}
         keys = list(wanted)
-        records = [unpack(content) for content in self._cache.get_many(keys)]
+        records = [MEDIA.unpack(content) for content in self._cache.get_many(keys)]
         return {key: record for key, record in zip(keys, records, strict=True) if record is not None}
 
     def _fresh(self, wanted: Mapping[bytes, Medium]) -> dict[bytes, Outcome]:
@@ -188,7 +188,7 @@ class EncoderBank:
             usable = {key: one for key, one in decoded.items() if isinstance(one, Decoded)}
             natives = dict(zip(usable, self._natives.encode(list(usable.values())), strict=True))
             if self._cache is not None:
-                self._cache.put_many({key: pack(native) for key, native in natives.items()})
+                self._cache.put_many({key: MEDIA.pack(native) for key, native in natives.items()})
             outcomes |= {key: one for key, one in decoded.items() if not isinstance(one, Decoded)}
             outcomes |= natives
         return outcomes

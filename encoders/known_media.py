@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from encoders.base import Encoded, Medium, Modality
+from encoders.entries import Entries
 from encoders.errors import MediumError
 from encoders.fetch.request import Answer, FetchRequest, Validators
 
@@ -68,8 +69,7 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
     """Seconds since the epoch."""
 
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(_Entry)
+_ENTRIES = Entries(_Entry)
 
 
 class KnownMedia:
@@ -108,7 +108,7 @@ class KnownMedia:
     def _known(self, references: Sequence[Reference]) -> tuple[dict[Reference, _Entry], dict[bytes, Encoded]]:
         """Entries whose vectors are at hand, and the vectors by their keys."""
         found = self._store.get_many([_front_key(one) for one in references])
-        entries = {one: _entry(content) for one, content in zip(references, found, strict=True)}
+        entries = {one: _ENTRIES.unpack(content) for one, content in zip(references, found, strict=True)}
         at_hand = self._bank.at_hand([entry.key for entry in entries.values() if entry is not None])
         return (
             {one: entry for one, entry in entries.items() if entry is not None and entry.key in at_hand},
@@ -144,7 +144,7 @@ class KnownMedia:
             key = self._bank.key(found) if isinstance(found, Medium) else known[one].key
             if answer.validators or answer.fresh_seconds or one.sha256:
                 entry = _Entry(key, answer.validators, now + answer.fresh_seconds)
-                fresh[_front_key(one)] = _ENCODER.encode(entry)
+                fresh[_front_key(one)] = _ENTRIES.pack(entry)
         self._store.put_many(fresh)
 
 
@@ -166,12 +166,3 @@ def _outcome(
 def _front_key(reference: Reference) -> bytes:
     said = msgspec.json.encode((reference.uri, reference.sha256, reference.modality))
     return PREFIX + blake2b(said, digest_size=32).digest()
-
-
-def _entry(content: bytes | None) -> _Entry | None:
-    if content is None:
-        return None
-    try:
-        return _DECODER.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from encoders.base import Float32, Modality
 from encoders.describe.description import Described
+from encoders.entries import Entries
 from encoders.errors import EncodersError
 from encoders.image.classes import ClassShares
 
@@ -35,23 +36,8 @@ class NativeBatch(NamedTuple):
     classes: ClassShares | None = None
 
 
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(NativeMedium)
-
-
-def pack(medium: NativeMedium) -> bytes:
-    """The cache's bytes."""
-    return _ENCODER.encode(medium)
-
-
-def unpack(content: bytes | None) -> NativeMedium | None:
-    """None for None, and for bytes that are no such record: a cache entry that cannot be read is a miss."""
-    if content is None:
-        return None
-    try:
-        return _DECODER.decode(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+MEDIA = Entries(NativeMedium)
+"""How they lie in the vector cache."""
 
 
 def split(batch: NativeBatch) -> list[NativeVector]:

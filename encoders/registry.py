@@ -37,10 +37,10 @@ def _use_multilingual(settings: EncoderSettings, _: torch.device) -> TextEncoder
     return UseMultilingual(settings.threads)
 
 
-def _minilm(_: EncoderSettings, device: torch.device) -> TextEncoder:
+def _minilm(settings: EncoderSettings, device: torch.device) -> TextEncoder:
     from encoders.text.minilm import MiniLm
 
-    return MiniLm(device)
+    return MiniLm(device, settings.threads if settings.exported else None)
 
 
 def _efficientnet(settings: EncoderSettings, device: torch.device) -> ImageEncoder:

@@ -8,15 +8,13 @@ import torch
 from encoders.hub.files import ModelFiles
 from encoders.hub.sentence import longest_text
 from encoders.hub.weights import read_part
+from encoders.text.rows import CPU_TOKENS, rows_by_cost
 
 LONGEST = 512
 """Tokens of a text that are read unless the settings ask for more: time grows with their square."""
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer")
 """Their positions begin behind the padding token's number."""
-MOST_ROWS = 256
 BATCH_TOKENS = 8192
-CPU_BATCH_TOKENS = 512
-"""A CPU gains nothing from wider batches, and loses what their shorter texts are filled up with."""
 
 
 class TokenBatch(NamedTuple):
@@ -42,17 +40,10 @@ class Tokens:
 
     def batches(self, texts: Sequence[str], cost: int) -> Iterator[TokenBatch]:
         """Texts of like length share a batch, so that little is padding; tokens a batch stay below `cost`."""
-        if not texts:
-            return
-        ids = self._numbers(texts)
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        rows: list[int] = []
-        for row in order:
-            if rows and (len(rows) == MOST_ROWS or (len(rows) + 1) * len(ids[row]) > cost):
+        if texts:
+            ids = self._numbers(texts)
+            for rows in rows_by_cost([len(each) for each in ids], cost):
                 yield self._batch(rows, ids)
-                rows = []
-            rows.append(row)
-        yield self._batch(rows, ids)
 
     def _numbers(self, texts: Sequence[str]) -> list[list[int]]:
         prefixed = [self._prefix + text for text in texts]
@@ -72,7 +63,7 @@ class Tokens:
 
 def batch_tokens(files: ModelFiles) -> int:
     """Tokens, padding among them, that go through the model at once."""
-    return files.hub.batch_cost or (BATCH_TOKENS if files.device.type == "cuda" else CPU_BATCH_TOKENS)
+    return files.hub.batch_cost or (BATCH_TOKENS if files.device.type == "cuda" else CPU_TOKENS)
 
 
 def _padding(files: ModelFiles, tokenizer: Any) -> int:

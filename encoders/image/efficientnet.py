@@ -42,7 +42,7 @@ class EfficientNetLite0:
         if threads is not None and device.type == "cpu":
             graph = _Graph(self._model, self._classifier).eval()
             example = torch.linspace(-1, 1, 2 * 3 * SIDE * SIDE).reshape(2, 3, SIDE, SIDE)
-            self._exported = exported(graph, self.version, example, threads)
+            self._exported = exported(graph, self.version, (example,), threads)
 
     def encode(self, batch: Sequence[Image]) -> Float32:
         """Float32 [n, 1280]."""

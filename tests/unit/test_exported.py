@@ -10,6 +10,7 @@ import torch
 from encoders import exported as module
 from encoders.exported import cache_folder, exported
 from encoders.image.efficientnet import EfficientNetLite0
+from encoders.text.minilm import MiniLm
 from tests.encoder_samples import picture
 
 
@@ -35,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_the_packages_torch_serves(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(module, "PACKAGES", ("no_such_package",))
-    assert exported(Small().eval(), "small", EXAMPLE, 1) is None
+    assert exported(Small().eval(), "small", (EXAMPLE,), 1) is None
     assert not folder.exists()
 
 
@@ -48,7 +49,7 @@ def test_a_graph_that_cannot_be_made_leaves_torch(
     monkeypatch.setattr(module, "PACKAGES", ())
     monkeypatch.setattr(module, "_export", fail)
     with caplog.at_level(logging.WARNING):
-        assert exported(Small().eval(), "small", EXAMPLE, 1) is None
+        assert exported(Small().eval(), "small", (EXAMPLE,), 1) is None
     assert "small runs without ONNX Runtime: RuntimeError: no such operator" in caplog.text
 
 
@@ -58,14 +59,14 @@ def test_a_graph_that_gives_other_numbers_is_thrown_away(
     model = Small().eval()
     right = [tensor.detach().numpy() for tensor in model(EXAMPLE)]
     monkeypatch.setattr(module, "PACKAGES", ())
-    monkeypatch.setattr(module, "_export", lambda model, path, example: path.touch())
+    monkeypatch.setattr(module, "_export", lambda model, path, *_: path.touch())
     folder.mkdir(parents=True)
     for wrong, serves in ((0.0, True), (0.01, False)):
         monkeypatch.setattr(
             module, "_session", lambda path, threads, off=wrong: lambda array: [one + off for one in right]
         )
         with caplog.at_level(logging.WARNING):
-            assert (exported(model, "small", EXAMPLE, 1) is not None) is serves
+            assert (exported(model, "small", (EXAMPLE,), 1) is not None) is serves
     assert "other numbers" in caplog.text
     assert not list(folder.iterdir())
 
@@ -81,7 +82,7 @@ def test_any_number_of_rows_and_a_second_start(folder: Path, monkeypatch: pytest
     model = Small().eval()
     rows = torch.randn(7, 4)
     for _ in range(2):
-        run = exported(model, "small", EXAMPLE, 1)
+        run = exported(model, "small", (EXAMPLE,), 1)
         assert run is not None
         for count in (1, 2, 7):
             for found, wanted in zip(run(rows[:count].numpy()), model(rows[:count]), strict=True):
@@ -95,8 +96,8 @@ def test_any_number_of_rows_and_a_second_start(folder: Path, monkeypatch: pytest
 def test_a_broken_graph_is_thrown_away(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / f"small-torch{torch.__version__}.onnx").write_bytes(b"broken")
-    assert exported(Small().eval(), "small", EXAMPLE, 1) is None
-    assert exported(Small().eval(), "small", EXAMPLE, 1) is not None
+    assert exported(Small().eval(), "small", (EXAMPLE,), 1) is None
+    assert exported(Small().eval(), "small", (EXAMPLE,), 1) is not None
 
 
 @pytest.mark.usefixtures("runtime")
@@ -107,3 +108,15 @@ def test_efficientnet_gives_what_torch_gives() -> None:
     expected, expected_shares = EfficientNetLite0(cpu).encode_with_probabilities(images)
     np.testing.assert_allclose(features, expected, atol=1e-3)
     np.testing.assert_allclose(shares, expected_shares, atol=1e-4)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_minilm_gives_what_torch_gives_whatever_shares_a_batch() -> None:
+    cpu = torch.device("cpu")
+    texts = ["", "bread", "a red bicycle leans on a wall", "word " * 400, *("short words" for _ in range(90))]
+    runtime = MiniLm(cpu, 1)
+    assert runtime._exported is not None
+    found, expected = runtime.encode(texts), MiniLm(cpu).encode(texts)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(runtime.encode(texts[2:3]), expected[2:3], atol=1e-5)
+    assert runtime.encode([]).shape == (0, 384)
