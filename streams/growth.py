@@ -17,7 +17,8 @@ from streams.encode.covered import covered_ends
 from streams.engine.kafka_engine import group_of
 from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY, Place
-from streams.errors import TopicError
+from streams.engine.whole import load_whole
+from streams.errors import ChangelogCut, TopicError
 from streams.groups import committed, groups_of, living
 from streams.partitioning import partition_of
 from streams.raw import RawRecord
@@ -77,6 +78,8 @@ class Growth:
             return self._run(tell)
         except kafka.KafkaException as error:
             raise TopicError(f"Kafka: {error.args[0].str()}; run it again") from error
+        except ChangelogCut as error:
+            raise TopicError(str(error)) from error
 
     def _run(self, tell: Tell) -> Moved:
         counts = self._check()
@@ -126,18 +129,9 @@ class Growth:
         return JournalNames(group_of(self._settings, "interests"), self._packs, self._states)
 
     def _restore(self, number: int, store: RocksStore) -> None:
-        """Fences whoever owned the partition, a zombie too."""
         journal = KafkaJournal(self._settings.kafka, self._names(), number)
         try:
-            facts = journal.fence(_never)
-            if facts.changelog_start > 0:
-                raise TopicError(
-                    f"{self._states}-{number}: was cut up to offset {facts.changelog_start}: states would be "
-                    "missing; mend it first, as the workers ask for it"
-                )
-            for chunk in journal.replay(0, facts.changelog_end, _never):
-                store.load(chunk.changes)
-            store.settle()
+            load_whole(journal, store, f"{self._states}-{number}")
         finally:
             journal.close()
 
@@ -242,7 +236,3 @@ def _of_users(store: RocksStore) -> Iterator[tuple[bytes, bytes]]:
     for key, value in store.scan(b""):
         if key != PLACE_KEY:
             yield key, value
-
-
-def _never() -> bool:
-    return False

@@ -19,11 +19,11 @@ from msgspec.structs import replace
 from state.errors import StoreError
 from state.rocks import RocksStore
 from streams import kafka
-from streams.engine.journal import Facts
 from streams.engine.kafka_engine import group_of
 from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY
-from streams.errors import InputError, RenameError
+from streams.engine.whole import load_whole
+from streams.errors import ChangelogCut, InputError, RenameError
 from streams.groups import committed, groups_of, living
 from streams.settings import Name, Settings
 from streams.topics import (
@@ -79,7 +79,7 @@ class Rename:
                     records += self._copy(old, new, number, folder / f"{old.changelog}-{number}")
                     tell(sum(each.partitions for each in done) + number + 1)
                 done.append(Copied(old.changelog, new.changelog, partitions, records))
-        except StoreError as error:
+        except (StoreError, ChangelogCut) as error:
             raise RenameError(str(error)) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -112,23 +112,24 @@ class Rename:
         Opening both fences whoever owned them, zombies too. The place goes last, as in every commit: a copy
         that was interrupted has none.
         """
+        label = f"{new.changelog}-{number}"
         source, target = RocksStore(folder / "old"), RocksStore(folder / "new")
         try:
-            _restore(KafkaJournal(self._old.kafka, old, number), source)
+            _restore(KafkaJournal(self._old.kafka, old, number), source, f"{old.changelog}-{number}")
             journal = KafkaJournal(self._new.kafka, new, number)
             try:
-                self._write(journal, source, target, f"{new.changelog}-{number}")
+                self._write(journal, source, target, label)
             finally:
                 journal.close()
             target.clear()
-            _restore(KafkaJournal(self._new.kafka, new, number), target)
-            return _compared(source, target, f"{new.changelog}-{number}")
+            _restore(KafkaJournal(self._new.kafka, new, number), target, label)
+            return _compared(source, target, label)
         finally:
             source.close()
             target.close()
 
     def _write(self, journal: KafkaJournal, source: RocksStore, target: RocksStore, label: str) -> None:
-        _replay(journal, journal.fence(_never), target)
+        load_whole(journal, target, label)
         place, found = source.get(PLACE_KEY), target.get(PLACE_KEY)
         for batch in _batches(_differences(source, target)):
             if found is not None:
@@ -234,27 +235,11 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _never() -> bool:
-    return False
-
-
-def _restore(journal: KafkaJournal, store: RocksStore) -> None:
+def _restore(journal: KafkaJournal, store: RocksStore, label: str) -> None:
     try:
-        _replay(journal, journal.fence(_never), store)
+        load_whole(journal, store, label)
     finally:
         journal.close()
-
-
-def _replay(journal: KafkaJournal, facts: Facts, store: RocksStore) -> None:
-    if facts.changelog_start > 0:
-        # Only retention, or a hand, moves the start; a worker that started here would refuse as well.
-        raise RenameError(
-            f"the changelog was cut up to offset {facts.changelog_start}: states would be missing; "
-            "mend it first, as the workers ask for it, under the old name"
-        )
-    for chunk in journal.replay(0, facts.changelog_end, _never):
-        store.load(chunk.changes)
-    store.settle()
 
 
 def _differences(source: RocksStore, target: RocksStore) -> Iterator[tuple[bytes, bytes | None]]:
