@@ -47,9 +47,10 @@ class Fused:
 class ItemFusion(ABC):
     """One way to make one vector of an item out of those of its modalities; arrays and their formula.
 
-    `fuse` takes vectors float32 [n, 4, SHARED_DIM] of unit length and `present` [n, 4], which says where one
-    is. What stands in an absent place is not looked at. An item of which nothing is present gives zero. What
-    an item gives depends on that item alone, to the bit.
+    `fuse` takes which modalities of n items are `present`, [n, 4], and the vectors of these alone, float32
+    [p, SHARED_DIM] of unit length, item by item and in the order of the modalities: what a boolean index into
+    [n, 4, SHARED_DIM] gives. An item of which nothing is present gives zero. What an item gives depends on
+    that item alone, to the bit.
     """
 
     kind: ClassVar[str]
@@ -69,21 +70,29 @@ class ItemFusion(ABC):
 
 
 class Tokens:
-    """Each modality brought to item space on its own: x_m = LayerNorm(e_m item_project[m])."""
+    """Each modality brought to item space on its own: x_m = LayerNorm(e_m item_project[m]).
+
+    Where all modalities have the same numbers, as before training, one product does for all.
+    """
 
     def __init__(self, arrays: Mapping[str, Float32]) -> None:
         self._project = arrays["item_project"]
         self._norms = [
             LayerNorm(gain, bias) for gain, bias in zip(arrays["item_gain"], arrays["item_bias"], strict=True)
         ]
+        self._alike = all((arrays[name] == arrays[name][:1]).all() for name in TOKENS)
 
     def __call__(self, vectors: Float32, present: Bool) -> Float32:
         """[n, 4, DIM], zero where absent."""
         out = np.zeros((*present.shape, DIM), np.float32)
+        if self._alike:
+            out[present] = self._norms[0](product(vectors, self._project[0]))
+            return out
+        codes = np.nonzero(present)[1]
         for modality, norm in enumerate(self._norms):
-            rows = np.flatnonzero(present[:, modality])
+            rows = np.flatnonzero(codes == modality)
             if len(rows):
-                out[rows, modality] = norm(product(vectors[rows, modality], self._project[modality]))
+                out[present[:, modality], modality] = norm(product(vectors[rows], self._project[modality]))
         return out
 
 
