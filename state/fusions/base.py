@@ -85,6 +85,7 @@ class Tokens:
     def __call__(self, vectors: Float32, present: Bool) -> Float32:
         """[n, 4, DIM], zero where absent."""
         out = np.zeros((*present.shape, DIM), np.float32)
+        vectors = np.ascontiguousarray(vectors)
         if self._alike:
             out[present] = self._norms[0](product(vectors, self._project[0]))
             return out
