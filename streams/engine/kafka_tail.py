@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from streams import kafka
 from streams.engine.journal import Facts
 from streams.engine.kafka_facts import FactsReader, JournalNames, chunk_of, may_pass
-from streams.engine.standby import Reading
+from streams.engine.tail import Reading
 from streams.errors import EngineError
 from streams.settings import KafkaSettings
 
@@ -26,7 +26,7 @@ _TAIL: kafka.Config = {
 
 
 class KafkaTail:
-    """See `streams.engine.standby.Tail`. For one thread."""
+    """See `streams.engine.tail.Tail`. For one thread."""
 
     def __init__(self, settings: KafkaSettings, names: JournalNames) -> None:
         self._topic = names.changelog

@@ -8,67 +8,32 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from state.errors import StateError, StoreError
 from state.rocks import RocksStore
 from state.store import Store
-from streams.engine.journal import Chunk, Facts
+from streams.engine.journal import Facts
+from streams.engine.leftovers import Leftovers, is_spare
 from streams.engine.place import BOOKMARK_KEY, Bookmark
 from streams.engine.placement import Rules
 from streams.engine.replica import Replica, now_ms
+from streams.engine.tail import Reading, Tail
 from streams.errors import EngineError, PenchantError
 from streams.metrics import STANDBY_LAG, STANDBY_RECORDS
 
 _AGAIN_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _SETTLE_SECONDS = 60.0
+_TIDY_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _TRUSTED_MS = 86_400_000
 """A store that was not written for so long is not worth telling of; whoever opens it decides."""
 
 _log = logging.getLogger(__name__)
-
-
-class Tail(Protocol):
-    """The changelog as standbys read it, committed records only."""
-
-    def facts(self, number: int) -> Facts:
-        """What the broker says of the partition now."""
-        ...
-
-    def assign(self, offsets: Mapping[int, int]) -> None:
-        """Read these partitions; those that were not read before from their offsets."""
-        ...
-
-    def read(self, positions: Mapping[int, int], seconds: float) -> "Reading":
-        """What comes within so long, perhaps nothing. `positions` are the offsets that come next."""
-        ...
-
-    def end(self, number: int) -> int:
-        """Offset behind the last record that was heard of."""
-        ...
-
-    def ask_end(self, number: int) -> int | None:
-        """Offset behind the last committed record now; None where the broker does not say."""
-        ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(slots=True)
-class Reading:
-    """Chunks by partition; which partitions were read to their end; which cannot be read, and why."""
-
-    chunks: dict[int, Chunk]
-    level: set[int]
-    failed: dict[int, str]
-    size: int = 0
-    """Bytes of the records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +46,8 @@ class StandbyOptions:
     bytes_per_second: float = 64e6
     cache_mb: int = 32
     write_buffer_mb: int = 16
+    left_seconds: float = 600.0
+    """How long a store stays on the disk that nobody here serves or copies any more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -124,11 +91,15 @@ class Standbys(NoStandbys):
         self._awaited: set[int] = set()
         self._copies: dict[int, _Copy] = {}
         self._lent: dict[int, Store] = {}
+        self._served: set[int] = set()
+        """Partitions whose stores are lent, or about to be, and not known to be closed."""
         self._known: dict[int, int] = {}
         """Changelog offset that each store had reached when it was last looked at."""
         self._again: dict[int, float] = defaultdict(float)
+        self._leftovers = Leftovers(options.folder, options.left_seconds)
+        self._tidy_at = 0.0
         self._lock = threading.Lock()
-        """Held while a copy is written, taken in or handed over."""
+        """Held while a copy is written, taken in, handed over or removed."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{options.name}-standby", daemon=True)
 
@@ -146,6 +117,8 @@ class Standbys(NoStandbys):
         with self._lock:
             self._wanted.discard(number)
             self._awaited.discard(number)
+            self._served.add(number)
+            self._lent.pop(number, None)
             copy = self._copies.pop(number, None)
         if copy is not None:
             _log.info("%s: the standby at offset %d takes over", self._label(number), copy.replica.offset)
@@ -180,15 +153,16 @@ class Standbys(NoStandbys):
 
     def _look_around(self) -> None:
         """What the disk has of former times."""
-        folders = self._options.folder.glob("[0-9]*") if self._options.folder.exists() else []
-        for folder in folders:
+        self._leftovers.sweep()
+        for number in self._leftovers.numbers():
+            folder = self._options.folder / str(number)
             try:
                 store = RocksStore(folder, 1, lock_seconds=0.0)
             except StoreError as error:
                 _log.warning("%s", error)
                 continue
             try:
-                self._note(int(folder.name), store)
+                self._note(number, store)
             except (StateError, EngineError) as error:
                 _log.warning("%s: %s", folder, error)
             finally:
@@ -205,11 +179,12 @@ class Standbys(NoStandbys):
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            if not self._wanted:
-                self._stopped.wait(_POLL_SECONDS)
-                continue
             try:
-                self._follow()
+                if self._wanted:
+                    self._follow()
+                else:
+                    self._tidy()
+                    self._stopped.wait(_POLL_SECONDS)
             except Exception:
                 _log.exception("%s: the standbys begin anew", self._options.name)
                 self._stopped.wait(_AGAIN_SECONDS)
@@ -225,6 +200,7 @@ class Standbys(NoStandbys):
                 self._take_in(tail)
                 size = self._read(tail) if self._copies else 0
                 self._keep_young(tail)
+                self._tidy(tail)
                 pause = size / self._options.bytes_per_second - (time.monotonic() - began)
                 if not self._copies:
                     pause = _POLL_SECONDS
@@ -241,6 +217,42 @@ class Standbys(NoStandbys):
                     copy.settled = time.monotonic()
                     if self._copies.get(number) is copy and copy.replica.offset == end:
                         copy.replica.settle()
+
+    def _tidy(self, tail: Tail | None = None) -> None:
+        """Remove stores that nobody here has used for long, where the changelog has all of them."""
+        if time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + min(_TIDY_SECONDS, self._options.left_seconds)
+        with self._lock:
+            self._served.difference_update([n for n, store in self._lent.items() if not _is_open(store)])
+            used = self._served | self._wanted | self._awaited | self._copies.keys()
+        numbers = self._leftovers.due(used)
+        if not numbers:
+            return
+        with closing(self._make_tail()) if tail is None else nullcontext(tail) as reader:
+            for number in numbers:
+                try:
+                    self._remove(number, reader)
+                except (StateError, PenchantError, OSError) as error:
+                    _log.info("%s: its store stays: %s", self._label(number), error)
+                    self._leftovers.keep(number)
+
+    def _remove(self, number: int, tail: Tail) -> None:
+        facts = tail.facts(number)
+        store = self._store(number, lock_seconds=0.0)
+        try:
+            spare = is_spare(store, facts)
+        finally:
+            store.close()
+        with self._lock:
+            if not spare or number in self._wanted | self._served:
+                self._leftovers.keep(number)
+                return
+            self._known.pop(number, None)
+            self._lent.pop(number, None)
+            self._leftovers.set_aside(number)
+        self._leftovers.sweep()
+        _log.info("%s: its store was not used for long here, and is removed", self._label(number))
 
     def _take_in(self, tail: Tail) -> None:
         """Begin with what is wanted, and read on with all."""
@@ -337,6 +349,14 @@ def _copy(store: Store, label: str, facts: Facts) -> _Copy:
         raise EngineError(f"its store is at {reached}, and the changelog ends at {facts.changelog_end}")
     replica.begin(facts)
     return _Copy(store, replica, facts)
+
+
+def _is_open(store: Store) -> bool:
+    try:
+        store.get(BOOKMARK_KEY)
+    except StoreError:
+        return False
+    return True
 
 
 def _level(copy: _Copy) -> None:

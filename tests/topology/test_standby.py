@@ -16,7 +16,8 @@ from streams.engine.journal import Chunk, Facts
 from streams.engine.place import BOOKMARK_KEY, Bookmark
 from streams.engine.placement import Rules
 from streams.engine.replica import now_ms
-from streams.engine.standby import Reading, StandbyOptions, Standbys
+from streams.engine.standby import StandbyOptions, Standbys
+from streams.engine.tail import Reading
 from streams.errors import EngineError
 from streams.metrics import STANDBY_LAG
 from streams.testing import MemoryJournal, MemoryLog
@@ -331,3 +332,76 @@ def test_a_folder_that_another_process_holds_is_no_end(bench: Bench) -> None:
     again._again[0] = 0.0
     until(lambda: again.level(0))
     again.stop()
+
+
+def left(bench: Bench, seconds: float = 0.0) -> Standbys:
+    """Standbys on a disk that has stores of 0 and 1, both level, of which 0 was let go."""
+    bench.fill(0, 0, 30)
+    bench.fill(1, 0, 30)
+    bench.standbys.follow({0, 1}, ())
+    until(lambda: bench.standbys.level(0) and bench.standbys.level(1))
+    bench.standbys.stop()
+    again = bench.made(left_seconds=seconds)
+    again.start()
+    return again
+
+
+@pytest.mark.parametrize("others", [{1}, set()])
+def test_a_store_that_nobody_here_has_used_for_long_is_removed(bench: Bench, others: set[int]) -> None:
+    again = left(bench)
+    again.follow(others, ())
+    until(lambda: [path.name for path in bench.folder.iterdir()] == [str(number) for number in others])
+    until(lambda: again.held() == {number: bench.log.end(number) for number in others})
+    again.follow({0}, ())
+    until(lambda: again.held().get(0) == bench.log.end(0))
+    again.stop()
+    assert bench.on_disk(0) == bench.expected(0)
+
+
+def test_a_store_that_is_served_or_was_used_lately_stays(bench: Bench) -> None:
+    again = left(bench, seconds=HOUR_MS)
+    again.stop()
+    again = bench.made(left_seconds=0.0)
+    served = again.open(0)
+    again.start()
+    until(lambda: not (bench.folder / "1").exists())
+    assert served.get(b"k10") == b"v10"
+    served.close()
+    until(lambda: not (bench.folder / "0").exists())
+    again.stop()
+
+
+@pytest.mark.parametrize("how", ["cut", "other topic", "ahead", "silent"])
+def test_a_store_that_may_have_what_the_changelog_has_not_is_never_removed(bench: Bench, how: str) -> None:
+    facts, asked = bench.tail.facts_of, threading.Event()
+
+    def changed(number: int) -> Facts:
+        asked.set()
+        if how == "silent":
+            raise EngineError("no answer")
+        if how == "cut":
+            return replace(facts(number), changelog_start=1)
+        if how == "other topic":
+            return replace(facts(number), changelog_topic=b"y" * 16)
+        return replace(facts(number), changelog_end=3)
+
+    again = left(bench, seconds=HOUR_MS)
+    again.stop()
+    bench.tail.facts_of = changed
+    again = bench.made(left_seconds=0.0)
+    again.start()
+    for _ in range(3):
+        asked.clear()
+        assert asked.wait(SECONDS)
+    again.stop()
+    assert bench.on_disk(0) == bench.expected(0)
+
+
+def test_what_a_killed_process_had_begun_to_remove_is_removed(bench: Bench) -> None:
+    (bench.folder / "gone-7").mkdir()
+    (bench.folder / "gone-7" / "CURRENT").write_text("x")
+    (bench.folder / "notes").write_text("not ours")
+    again = bench.made(left_seconds=HOUR_MS)
+    again.start()
+    again.stop()
+    assert sorted(path.name for path in bench.folder.iterdir()) == ["notes"]
