@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
@@ -14,11 +13,13 @@ from encoders.alignment import Alignment
 from encoders.alignment_artifact import load_alignment
 from encoders.alignment_builtin import builtin_alignment
 from encoders.base import MODALITIES, Encoded, Medium, Modality
+from encoders.batching import ON_CPU, ON_DEVICE, Batch, Queues
 from encoders.classifying import class_weights
 from encoders.describe.description import Described
 from encoders.errors import DecoderCrash, MediumError
 from encoders.image.classes import labels
 from encoders.media.decoded import Decoded
+from encoders.media.decoding import Decoding
 from encoders.media.sniff import sniff
 from encoders.media.text import decode_text
 from encoders.media_key import MediaKeys
@@ -36,7 +37,7 @@ LASTING = frozenset({"broken", "empty", "too_large", "unsupported"})
 class Decoder(Protocol):
     """What the bank needs of `encoders.media.pool.DecodePool`."""
 
-    def decode(self, media: Sequence[Medium]) -> Sequence[Decoded | MediumError | DecoderCrash]: ...
+    def decode_ahead(self, media: Sequence[Medium], ahead: int) -> Decoding: ...
 
 
 class Cache(Protocol):
@@ -65,6 +66,7 @@ class EncoderBank:
         self._cache = cache
         self._pool = pool
         self._natives = Natives(settings, observe)
+        self._limits = ON_CPU if self._natives.device.type == "cpu" else ON_DEVICE
         self._keys = MediaKeys(self._natives.context)
         self._remembered: OrderedDict[bytes, Encoded] = OrderedDict()
         self._lock = Lock()
@@ -181,29 +183,63 @@ class EncoderBank:
         return {key: record for key, record in zip(keys, records, strict=True) if record is not None}
 
     def _fresh(self, wanted: Mapping[bytes, Medium]) -> dict[bytes, Outcome]:
-        """Decodes and encodes, `batch_items` media at a time, which bounds what lies decoded in memory."""
+        """Decodes and encodes at once, `batch_items` media ahead, which bounds what lies decoded in memory.
+
+        The encoders never wait: while nothing more is decoded, they take what there is, and texts.
+        """
+        texts = {key: one for key, one in wanted.items() if one.modality is Modality.TEXT}
+        others = [key for key in wanted if key not in texts]
         outcomes: dict[bytes, Outcome] = {}
-        for part in _chunks(wanted, self._settings.batch_items):
-            decoded = self._decode(part)
-            usable = {key: one for key, one in decoded.items() if isinstance(one, Decoded)}
-            natives = dict(zip(usable, self._natives.encode(list(usable.values())), strict=True))
-            if self._cache is not None:
-                self._cache.put_many({key: MEDIA.pack(native) for key, native in natives.items()})
-            outcomes |= {key: one for key, one in decoded.items() if not isinstance(one, Decoded)}
-            outcomes |= natives
+        ready = self._text_batches(texts, outcomes)
+        if others:
+            media = [wanted[key] for key in others]
+            with self._pool.decode_ahead(media, self._settings.batch_items) as decoding:
+                for batch in self._batches(others, decoding, ready, outcomes):
+                    outcomes |= self._encode_batch(batch)
+        for batch in ready:
+            outcomes |= self._encode_batch(batch)
         return outcomes
 
-    def _decode(self, part: Mapping[bytes, Medium]) -> dict[bytes, Decoded | Failure]:
+    def _batches(
+        self,
+        keys: Sequence[bytes],
+        decoding: Decoding,
+        at_hand: Iterator[Batch],
+        outcomes: dict[bytes, Outcome],
+    ) -> Iterator[Batch]:
+        """What is to be encoded next; failures go to the outcomes."""
+        queues = Queues(self._limits)
+        while True:
+            while decoding.is_waiting() and (batch := queues.fullest() or next(at_hand, None)):
+                yield batch
+            found = next(decoding, None)
+            if found is None:
+                break
+            place, one = found
+            if not isinstance(one, Decoded):
+                outcomes[keys[place]] = one
+            elif full := queues.add(keys[place], one):
+                yield full
+        yield from queues.rest()
+
+    def _text_batches(self, texts: Mapping[bytes, Medium], outcomes: dict[bytes, Outcome]) -> Iterator[Batch]:
         """Text runs no foreign code: it is decoded here, the rest in the pool's processes."""
-        limit = self._settings.max_text_characters
-        texts = {key: medium for key, medium in part.items() if medium.modality is Modality.TEXT}
-        others = {key: medium for key, medium in part.items() if key not in texts}
-        decoded: dict[bytes, Decoded | Failure] = {
-            key: _decode_text(medium, limit) for key, medium in texts.items()
-        }
-        if others:
-            decoded |= dict(zip(others, self._pool.decode(list(others.values())), strict=True))
-        return decoded
+        queues = Queues(self._limits)
+        for key, medium in texts.items():
+            try:
+                text = decode_text(medium.content, self._settings.max_text_characters)
+            except MediumError as error:
+                outcomes[key] = error
+                continue
+            if full := queues.add(key, Decoded(Modality.TEXT, text=text)):
+                yield full
+        yield from queues.rest()
+
+    def _encode_batch(self, batch: Mapping[bytes, Decoded]) -> dict[bytes, NativeMedium]:
+        natives = dict(zip(batch, self._natives.encode(list(batch.values())), strict=True))
+        if self._cache is not None:
+            self._cache.put_many({key: MEDIA.pack(native) for key, native in natives.items()})
+        return natives
 
     def _aligned(self, natives: Mapping[bytes, NativeMedium]) -> dict[bytes, Encoded]:
         """Aligns modality by modality, all media of the call at once."""
@@ -224,19 +260,6 @@ class EncoderBank:
         self._remembered.update(encoded)
         while len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
-
-
-def _chunks(wanted: Mapping[bytes, Medium], size: int) -> Iterator[dict[bytes, Medium]]:
-    items = iter(wanted.items())
-    while part := dict(islice(items, size)):
-        yield part
-
-
-def _decode_text(medium: Medium, limit: int) -> Decoded | MediumError:
-    try:
-        return Decoded(Modality.TEXT, text=decode_text(medium.content, limit))
-    except MediumError as error:
-        return error
 
 
 def _failed(medium: Medium, failure: Failure) -> Encoded:

@@ -21,7 +21,7 @@ class Natives:
 
     def __init__(self, settings: EncoderSettings, observe: Observe | None = None) -> None:
         limit_threads(settings.threads)
-        device = resolve_device(settings.device)
+        self.device = device = resolve_device(settings.device)
         self.text = text_encoder(settings, device)
         self.image = image_encoder(settings, device)
         self.audio = audio_encoder(settings, device)

@@ -10,7 +10,7 @@ from encoders.base import Medium, Modality
 from encoders.errors import DecoderCrash, EncodersError, MediumError
 from encoders.media.child import CHILD_COMMAND, Child
 from encoders.media.decode import decode_medium, modality_of
-from encoders.media.decoded import Decoded
+from encoders.media.decoding import Decoding, Outcome
 from encoders.media.frames import PeerGone
 from encoders.settings import EncoderSettings
 
@@ -18,8 +18,6 @@ LOGGER = logging.getLogger(__name__)
 
 MOST_CRASHES = 3
 """How often a medium may end its process before it is given up."""
-
-Outcome = Decoded | MediumError | DecoderCrash
 
 
 class DecodePool:
@@ -44,9 +42,15 @@ class DecodePool:
 
         Raises EncodersError when decoding processes do not start at all, or the pool is closed.
         """
+        with self.decode_ahead(media, len(media)) as decoding:
+            outcomes = dict(decoding)
+        return [outcomes[place] for place in range(len(media))]
+
+    def decode_ahead(self, media: Sequence[Medium], ahead: int) -> Decoding:
+        """The same as they get done, so many ahead of who takes them; taking one raises as `decode` does."""
         if self._closed:
             raise EncodersError("the decode pool is closed")
-        return list(self._threads.map(self._decode, media))
+        return Decoding(self._threads, self._decode, media, ahead)
 
     def close(self) -> None:
         """Ends the children at once; a decode under way fails. Closing twice is harmless."""

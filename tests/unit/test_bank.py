@@ -1,7 +1,9 @@
 """The bank of encoders: what it encodes once, what it keeps, and what becomes of what fails."""
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from encoders.bank import EncoderBank
 from encoders.base import SHARED_DIM, Encoded, Medium, Modality
 from encoders.errors import ArtifactError, DecoderCrash, EncodersError, MediumError
 from encoders.media.decoded import Decoded
+from encoders.media.decoding import Decoding
 from encoders.settings import EncoderSettings
 from tests.encoder_samples import picture, sound
 
@@ -32,14 +35,17 @@ TEXT = Medium(b"a small red house", Modality.TEXT)
 
 
 class FakePool:
-    """Decodes what SAMPLES holds and `image-<seed>`; notes every call."""
+    """Decodes what SAMPLES holds and `image-<seed>` in a thread; notes every call."""
 
     def __init__(self) -> None:
         self.calls: list[list[Medium]] = []
+        self.ahead: list[int] = []
+        self._threads = ThreadPoolExecutor(1)
 
-    def decode(self, media: Sequence[Medium]) -> list[Decoded | MediumError | DecoderCrash]:
+    def decode_ahead(self, media: Sequence[Medium], ahead: int) -> Decoding:
         self.calls.append(list(media))
-        return [self._one(medium.content) for medium in media]
+        self.ahead.append(ahead)
+        return Decoding(self._threads, lambda medium: self._one(medium.content), media, ahead)
 
     @property
     def decoded(self) -> list[bytes]:
@@ -190,10 +196,40 @@ def test_alone_is_as_in_company(bank: EncoderBank) -> None:
         assert_same(bank.encode([medium])[0], encoded)
 
 
-def test_decodes_no_more_than_batch_items_at_a_time(bank: EncoderBank, pool: FakePool) -> None:
-    encoded = bank.encode([Medium(f"image-{seed}".encode(), Modality.IMAGE) for seed in range(1, 11)])
-    assert [len(call) for call in pool.calls] == [4, 4, 2]
+def test_many_media_are_decoded_no_more_than_batch_items_ahead(bank: EncoderBank, pool: FakePool) -> None:
+    encoded = bank.encode([Medium(f"image-{seed}".encode(), Modality.IMAGE) for seed in range(1, 31)])
+    assert pool.ahead == [SETTINGS.batch_items]
     assert all(Modality.IMAGE in one.vectors for one in encoded)
+
+
+def test_texts_are_encoded_while_others_are_still_decoded(
+    bank: EncoderBank, pool: FakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts_done = threading.Event()
+
+    def note(modality: Modality, seconds: float) -> None:
+        if modality is Modality.TEXT:
+            texts_done.set()
+
+    def slow(content: bytes) -> Decoded | MediumError | DecoderCrash:
+        assert texts_done.wait(60)
+        return SAMPLES[content]
+
+    monkeypatch.setattr(bank._natives, "_observe", note)
+    monkeypatch.setattr(pool, "_one", slow)
+    assert all(one.vectors for one in bank.encode([IMAGE_1, TEXT, IMAGE_2]))
+
+
+def test_a_decoder_that_fails_for_all_is_an_error_and_the_next_call_goes_well(
+    bank: EncoderBank, pool: FakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(content: bytes) -> Decoded | MediumError | DecoderCrash:
+        raise EncodersError("no decoding process starts")
+
+    with monkeypatch.context() as patch, pytest.raises(EncodersError, match="no decoding process"):
+        patch.setattr(pool, "_one", fail)
+        bank.encode([IMAGE_1, IMAGE_2])
+    assert all(one.vectors for one in bank.encode([IMAGE_1, IMAGE_2]))
 
 
 def test_what_fails_fails_alone(bank: EncoderBank) -> None:
