@@ -7,10 +7,13 @@ from streams.records import (
     Interaction,
     Interest,
     Item,
+    ItemVector,
     MediaReference,
     Reason,
     Recommendation,
     RecommendedItem,
+    UserCommand,
+    UserReceipt,
 )
 
 EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
@@ -58,6 +61,25 @@ EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
             RecommendedItem("song-4", 0.71, 2, "trending"),
         ],
         caused_by=["e-1"],
+    ),
+    UserCommand: UserCommand(
+        command="merge", user_id="visitor-9", timestamp=1_767_225_600_000, command_id="c-1", into="ada"
+    ),
+    UserReceipt: UserReceipt(
+        command_id="c-1",
+        command="merge",
+        user_id="visitor-9",
+        timestamp=1_767_225_600_250,
+        found=True,
+        into="ada",
+    ),
+    ItemVector: ItemVector(
+        item_id="clip-17",
+        model="content-prior",
+        vector=[0.8, 0.6],
+        title="A storm over the bay",
+        categories=["nature"],
+        tags=["sea", "weather"],
     ),
 }
 """Vectors are cut to two numbers, to stay readable."""

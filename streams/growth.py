@@ -20,7 +20,8 @@ from streams.engine.place import PLACE_KEY, Place
 from streams.engine.whole import load_whole
 from streams.errors import ChangelogCut, TopicError
 from streams.groups import committed, groups_of, living
-from streams.partitioning import partition_of
+from streams.interests.marks import KIND_MARK, mark_hash
+from streams.partitioning import partition_of, partition_of_hash
 from streams.raw import RawRecord
 from streams.reading import Stretch, read, whole
 from streams.settings import Settings
@@ -181,7 +182,7 @@ class Growth:
         for number, store in stores.items():
             for key, _ in _of_users(store):
                 known += 1
-                if number not in (partition_of(key[1:], n) for n in (counts.before, self._wanted)):
+                if number not in (_home(key, n) for n in (counts.before, self._wanted)):
                     strays, example = strays + 1, key[1:]
         if strays > MAX_STRAYS * known:
             raise TopicError(
@@ -200,10 +201,11 @@ class Growth:
             batch: list[tuple[bytes, bytes]] = []
             size = 0
             for key, value in _of_users(store):
-                target = partition_of(key[1:], self._wanted)
+                target = _home(key, self._wanted)
                 if target == number:
                     continue
-                users.add(key[1:])
+                if not key.startswith(KIND_MARK):
+                    users.add(key[1:])
                 batch.append((key, value))
                 size += len(key) + len(value)
                 if len(batch) >= BATCH_RECORDS or size >= BATCH_BYTES:
@@ -218,7 +220,7 @@ class Growth:
             return
         producer.begin_transaction()
         for key, value in batch:
-            target = partition_of(key[1:], self._wanted)
+            target = _home(key, self._wanted)
             producer.produce(self._states, value, key, partition=target)
             producer.produce(self._states, None, key, partition=number)
         producer.commit_transaction(_COMMIT_SECONDS)
@@ -231,8 +233,15 @@ def _undrained(record: RawRecord) -> TopicError:
     )
 
 
+def _home(key: bytes, partitions: int) -> int:
+    """The partition of a record's user."""
+    if key.startswith(KIND_MARK):
+        return partition_of_hash(mark_hash(key), partitions)
+    return partition_of(key[1:], partitions)
+
+
 def _of_users(store: RocksStore) -> Iterator[tuple[bytes, bytes]]:
-    """All records but the place: their keys are a byte for the kind, and the user's id."""
+    """All records but the place: their keys are a byte for the kind, and the user's id or a mark's."""
     for key, value in store.scan(b""):
         if key != PLACE_KEY:
             yield key, value

@@ -10,7 +10,12 @@ _MASK = 0xFFFFFFFF
 
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key that is not null."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    return partition_of_hash(murmur2(key), partitions)
+
+
+def partition_of_hash(hashed: int, partitions: int) -> int:
+    """The partition of a key whose murmur2 is known."""
+    return (hashed & 0x7FFFFFFF) % partitions
 
 
 def murmur2(key: bytes) -> int:

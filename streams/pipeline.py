@@ -2,6 +2,8 @@
 
     interactions, items ─▶ EncodeStage ─▶ packs, encoded items ─▶ Engine(InterestsProcessor) ─▶ outputs
 
+Commands about users take the same way, from `user-commands` on; `IdentityProcessor` obeys them.
+
 Live traffic, replay and tests go this way. In operation the encode worker (`streams.encode.worker`) puts a
 Kafka transaction around the first step, and the engine (`streams.engine`) one around the second.
 """
@@ -19,6 +21,7 @@ from streams.encode.media import MediaEncoder
 from streams.encode.packs import Border
 from streams.encode.stage import EncodeStage, Outcome
 from streams.engine.processor import Output
+from streams.interests.identity import IdentityProcessor
 from streams.interests.processor import InterestsProcessor
 from streams.raw import RawRecord
 from streams.settings import Settings
@@ -34,13 +37,15 @@ class Pipeline:
         view.caught_up.set()
         self.catalogue = Catalogue(fusion)
         self._encode = EncodeStage(settings, media, view)
-        processor = InterestsProcessor(fusion, self.catalogue, settings)
-        self.interests = Driver(processor, settings.topics.partitions)
+        interests = InterestsProcessor(fusion, self.catalogue, settings)
+        processor = IdentityProcessor(interests, fusion.artifact, settings)
+        loop = settings.topics.interactions_encoded
+        self.interests = Driver(processor, settings.topics.partitions, loop=loop)
         self._borders = dict.fromkeys(range(settings.topics.partitions), Border(0))
         self._settings = settings
 
     def send(self, records: Sequence[RawRecord]) -> Outcome:
-        """Take a batch of records of `interactions` and `items` the whole way; `read` what came of it."""
+        """Take a batch of records of the input topics the whole way; `read` what came of it."""
         encoded = self._encode.process(records, self._borders)
         self._encode.settle(encoded)
         self.catalogue.apply((key.decode(), _item(value)) for key, value in encoded.items)

@@ -107,3 +107,47 @@ class Recommendation(msgspec.Struct, omit_defaults=True, gc=False):
     model: str
     items: list[RecommendedItem]
     caused_by: list[str]
+
+
+class UserCommand(msgspec.Struct, omit_defaults=True):
+    """What to do about a user, on `user-commands`, keyed by user_id: forget it, or merge it `into` another.
+
+    It means what the user did up to `timestamp`, which is the broker's time of the record where it is absent.
+    """
+
+    command: Literal["forget", "merge"]
+    user_id: Id
+    timestamp: Timestamp | None = None
+    command_id: Id | None = None
+    into: Id | None = None
+
+
+class UserReceipt(msgspec.Struct, omit_defaults=True):
+    """A command is done, on `user-receipts`, keyed by user_id."""
+
+    command_id: str
+    command: Literal["forget", "merge"]
+    user_id: str
+    timestamp: int
+    """When it was done, epoch milliseconds."""
+    found: bool
+    """Whether anything was held of the user."""
+    into: str | None = None
+
+
+class ItemVector(msgspec.Struct, omit_defaults=True, gc=False):
+    """An item in the space of the interests, on `item-vectors`, keyed by item_id.
+
+    Its vector is of unit length, or all zeros where the item has none. It can be compared with vectors of
+    interests whose `model` is the same.
+    """
+
+    item_id: str
+    model: str
+    vector: list[float]
+    title: str = ""
+    categories: list[str] = []
+    tags: list[str] = []
+    available: bool = True
+    published_at: int | None = None
+    expires_at: int | None = None

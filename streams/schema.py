@@ -12,7 +12,15 @@ import msgspec
 
 from state.events import Action
 from streams.examples import EXAMPLES
-from streams.records import Interaction, Interest, Item, Recommendation
+from streams.records import (
+    Interaction,
+    Interest,
+    Item,
+    ItemVector,
+    Recommendation,
+    UserCommand,
+    UserReceipt,
+)
 from streams.settings import TopicSettings
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schema"
@@ -80,6 +88,32 @@ CHANNELS = (
         "Each user's slate after each change. An upsert: the highest version holds.",
         Recommendation,
         "OutputHeaders",
+        withdraws=True,
+    ),
+    Channel(
+        "user_commands",
+        "receive",
+        "delete",
+        "user_id",
+        "What to do about users: forget one, or merge one into another. Users' events must be placed by "
+        "murmur2 for it.",
+        UserCommand,
+    ),
+    Channel(
+        "user_receipts",
+        "send",
+        "delete",
+        "user_id",
+        "One for each command that is done: states, changelog and compacted topics know it from then on.",
+        UserReceipt,
+    ),
+    Channel(
+        "item_vectors",
+        "send",
+        "compact",
+        "item_id",
+        "The catalogue in the space of the interests' vectors, where interests.item_vectors is on.",
+        ItemVector,
         withdraws=True,
     ),
     Channel(
@@ -252,6 +286,9 @@ def _tighten(schema: Json, place: str) -> Json:
         )
     if "MediaReference" in definitions:
         definitions["MediaReference"]["oneOf"] = [_with_text(name) for name in ("uri", "text", "item_id")]
+    if "UserCommand" in definitions:
+        merges = {"required": ["command"], "properties": {"command": {"const": "merge"}}}
+        definitions["UserCommand"] |= {"if": merges, "then": _with_text("into")}
     for definition in definitions.values():
         if "timestamp" in definition["properties"] and "anyOf" in definition["properties"]["timestamp"]:
             definition["properties"]["timestamp"]["description"] = "Epoch milliseconds, or RFC 3339 text."

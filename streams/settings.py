@@ -59,6 +59,9 @@ class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead_letters: Name = "dead-letters"
     item_deltas: Name = "item-deltas"
     item_signals: Name = "item-signals"
+    user_commands: Name = "user-commands"
+    user_receipts: Name = "user-receipts"
+    item_vectors: Name = "item-vectors"
     partitions: Count = 4
     replication: Count = 1
     retention_hours: Annotated[float, Meta(gt=0)] = 168.0
@@ -114,6 +117,12 @@ class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     standby_mb_per_second: Count = 64
     skip_trimmed: bool = False
     """Whether packs that are gone unread, or with their topic, are passed over; else the worker ends."""
+    expire_days: Annotated[float, Meta(ge=0)] = 0.0
+    """Users without an event for so long leave the state, judged by the latest event; 0 keeps them."""
+    mark_days: Annotated[float, Meta(gt=0)] = 90.0
+    """How long it is remembered that a user was forgotten, or became part of another."""
+    item_vectors: bool = False
+    """Whether the catalogue goes out on `topics.item_vectors`."""
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

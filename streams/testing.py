@@ -22,6 +22,7 @@ from streams.engine.journal import Cancelled, Changes, Chunk, Facts, OpeningCanc
 from streams.engine.place import BOOKMARK_KEY
 from streams.engine.processor import Output, Processor
 from streams.errors import EngineError, OwnershipLost
+from streams.partitioning import partition_of
 
 RowT = TypeVar("RowT")
 
@@ -124,14 +125,21 @@ class Driver(Generic[RowT]):
     """One worker that owns all partitions of one source, and the source itself."""
 
     def __init__(
-        self, processor: Processor[RowT], partitions: int = 1, options: EngineOptions | None = None
+        self,
+        processor: Processor[RowT],
+        partitions: int = 1,
+        options: EngineOptions | None = None,
+        loop: str | None = None,
     ) -> None:
+        """What the processor writes to the topic `loop` comes back to it, as its source is that topic."""
         self.clock_ms = START_MS
         self.log = MemoryLog()
         self._options = EngineOptions("driver", fault=no_fault) if options is None else options
         self._sources: list[list[bytes]] = [[] for _ in range(partitions)]
         self._stores: dict[int, Store] = {}
         self._read: dict[str, int] = {}
+        self._loop = loop
+        self._looped = 0
         self._start(processor)
 
     def push(self, value: bytes, partition: int = 0) -> None:
@@ -191,8 +199,18 @@ class Driver(Generic[RowT]):
         while True:
             outcome = self._engine.process(self._queues, self.clock_ms)
             self._check(outcome)
+            self._come_back()
             if not any(self._queues.values()):
                 return
+
+    def _come_back(self) -> None:
+        outputs = self.log.outputs[self._looped :]
+        self._looped = len(self.log.outputs)
+        for output in outputs if self._loop is not None else ():
+            if output.topic == self._loop and output.value is not None:
+                number = partition_of(output.key, len(self._sources))
+                self._queues[number].append((len(self._sources[number]), output.value))
+                self._sources[number].append(output.value)
 
     def _check(self, outcome: Outcome) -> None:
         for loss in outcome.lost.values():

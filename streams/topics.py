@@ -42,6 +42,8 @@ class TopicPlan(msgspec.Struct, frozen=True):
     cleanup: CleanUp
     source: str | None = None
     changelog: bool = False
+    personal: bool = False
+    """Whether it is about users: what was deleted must be gone from it soon, however quiet it is."""
     copies: str | None = None
     """The topic whose records it takes with COPY_BYTES more: an own key, and headers."""
 
@@ -66,13 +68,20 @@ def plan_topics(settings: Settings) -> list[TopicPlan]:
         TopicPlan(names.items, "compact"),
         TopicPlan(names.interactions_encoded, "delete", source=names.keyed),
         TopicPlan(names.items_encoded, "compact"),
-        TopicPlan(names.interests, "compact"),
-        TopicPlan(names.recommendations, "compact"),
+        TopicPlan(names.interests, "compact", personal=True),
+        TopicPlan(names.recommendations, "compact", personal=True),
+        TopicPlan(names.user_commands, "delete"),
+        TopicPlan(names.user_receipts, "delete"),
+        *([TopicPlan(names.item_vectors, "compact")] if settings.interests.item_vectors else []),
         TopicPlan(names.dead_letters, "delete"),
         TopicPlan(names.item_deltas, "delete"),
         TopicPlan(names.item_signals, "compact"),
         TopicPlan(
-            user_state_changelog(settings), "compact", source=names.interactions_encoded, changelog=True
+            user_state_changelog(settings),
+            "compact",
+            source=names.interactions_encoded,
+            changelog=True,
+            personal=True,
         ),
         TopicPlan(item_signals_changelog(settings), "compact", source=names.item_deltas, changelog=True),
     ]
@@ -89,6 +98,8 @@ def topic_config(plan: TopicPlan, settings: Settings) -> dict[str, str]:
             config["max.message.bytes"] = str(DEFAULT_RECORD_BYTES + COPY_BYTES)
         return config
     config = {"cleanup.policy": "compact"}
+    if plan.personal:
+        config["max.compaction.lag.ms"] = str(86_400_000)
     if plan.changelog:
         # Small segments and an early cleaner keep a recovery close to one record a key. A deletion stays
         # readable for a day, so that a store that was away for less still learns of it.

@@ -61,8 +61,7 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
     Raises RecordError with one of the reasons not_json, invalid_record, key_mismatch, unknown_action and
     bad_timestamp.
     """
-    interaction = _decode(record, _interactions)
-    _check_key(record, interaction.user_id, "user_id")
+    interaction = checked_record(record, _interactions, "user_id")
     if interaction.item_id is None and interaction.text is None and not interaction.media:
         raise RecordError("invalid_record", "none of item_id, text and media is there")
     action = _ACTION_CODES.get(actions.get(interaction.action, interaction.action))
@@ -72,14 +71,19 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
             f"unknown action {interaction.action[:80]!r}: neither one of {', '.join(ACTIONS)} "
             "nor mapped to one by the settings' table [actions]",
         )
-    time = _time(interaction.timestamp, "timestamp")
-    if time < 0:
-        raise RecordError("bad_timestamp", "timestamp: an event before 1970")
-    time, clamped = clamp(time, record.timestamp)
+    time, clamped = event_time(interaction.timestamp, record)
     event_id = interaction.event_id
     if event_id is None:
         event_id = made_event_id(record.original)
     return Event(record, interaction, event_id, action, time, clamped, _traceparent(record))
+
+
+def event_time(value: Timestamp, record: RawRecord) -> tuple[int, bool]:
+    """Epoch milliseconds, and whether they lay too far in the future and were held back."""
+    time = _time(value, "timestamp")
+    if time < 0:
+        raise RecordError("bad_timestamp", "timestamp: an event before 1970")
+    return clamp(time, record.timestamp)
 
 
 def made_event_id(record: RawRecord) -> str:
@@ -95,11 +99,17 @@ def parse_item(record: RawRecord) -> NewItem | Withdrawal:
     """Check one record of `items`. Raises RecordError as `parse_interaction` does."""
     if record.value is None:
         return Withdrawal(record, _key_text(record))
-    item = _decode(record, _items)
-    _check_key(record, item.item_id, "item_id")
+    item = checked_record(record, _items, "item_id")
     published = None if item.published_at is None else _time(item.published_at, "published_at")
     expires = None if item.expires_at is None else _time(item.expires_at, "expires_at")
     return NewItem(record, item, published, expires)
+
+
+def checked_record(record: RawRecord, decoder: msgspec.json.Decoder[RecordT], key: str) -> RecordT:
+    """The value, whose field `key` must be the record's key."""
+    decoded = _decode(record, decoder)
+    _check_key(record, getattr(decoded, key), key)
+    return decoded
 
 
 def _decode(record: RawRecord, decoder: msgspec.json.Decoder[RecordT]) -> RecordT:

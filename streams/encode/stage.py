@@ -21,14 +21,16 @@ from streams.encode.media import EncodedMedia, MediaEncoder, Wanted
 from streams.encode.packs import MAX_PACK_BYTES, NO_RANGE, Border, cut_packs, encode_pack
 from streams.encode.parsing import NewItem, Withdrawal, parse_interaction, parse_item
 from streams.encode.pending import PendingEvents, Waiting
+from streams.encode.user_commands import command_row
 from streams.errors import RecordError
 from streams.metrics import CACHE, CLAMPED, DEAD_LETTERS, EVENTS, MASKED
+from streams.partitioning import partition_of
 from streams.raw import RawRecord
 from streams.settings import Settings
 
 STAGE = "encode"
 
-Step = Plan | ItemPlan | Withdrawal
+Step = Plan | ItemPlan | Withdrawal | Row
 ResultT = TypeVar("ResultT")
 
 _log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class _Batch:
     items: Overlay
     outcome: Outcome
     rows: dict[int, list[Row]] = field(default_factory=dict)
+    commands: dict[int, list[Row]] = field(default_factory=dict)
 
 
 NO_NEWS = News()
@@ -90,13 +93,18 @@ NO_NEWS = News()
 class EncodeStage:
     """Holds what a worker knows beyond one batch: the items, and the events that wait for one."""
 
-    def __init__(self, settings: Settings, media: MediaEncoder, view: ItemView) -> None:
+    def __init__(
+        self, settings: Settings, media: MediaEncoder, view: ItemView, partitions: int | None = None
+    ) -> None:
+        """`partitions` of the packs' topic are those that there are, where that is not what is set."""
         self.view = view
+        self._partitions = settings.topics.partitions if partitions is None else partitions
         self.pending = PendingEvents(settings.encode.unknown_item_seconds, settings.encode.waiting_events)
         self.late_items = LateItems()
         self._media = media
         self._actions = settings.actions
         self._interactions = settings.topics.keyed
+        self._commands = settings.topics.user_commands
 
     def process(
         self,
@@ -118,11 +126,13 @@ class EncodeStage:
         batch = _Batch(media, Overlay(self.view), outcome)
         self._renew(news, batch)
         for record, step in steps:
-            if not isinstance(step, Plan):
+            if isinstance(step, ItemPlan | Withdrawal):
                 self._guard(outcome, record, partial(self._item, step, batch))
         for record, step in steps:
             if isinstance(step, Plan):
                 self._guard(outcome, record, partial(self._event, step, batch))
+            elif isinstance(step, Row):
+                self._command(step, batch)
         self._pack(records[: outcome.taken], borders, batch)
         self._amend(news, batch)
         return outcome
@@ -168,6 +178,8 @@ class EncodeStage:
     def _step(self, record: RawRecord) -> Step:
         if record.topic == self._interactions:
             return plan_event(parse_interaction(record, self._actions), self.view)
+        if record.topic == self._commands:
+            return command_row(record)
         parsed = parse_item(record)
         return plan_item(parsed) if isinstance(parsed, NewItem) else parsed
 
@@ -218,10 +230,19 @@ class EncodeStage:
         outcome.events["encoded" if row.vectors else "empty"] += 1
         _count_masked(row.masked, outcome)
 
+    def _command(self, row: Row, batch: _Batch) -> None:
+        """It goes where the user's state is, wherever it came from."""
+        number = partition_of(row.user_id.encode(), self._partitions)
+        batch.commands.setdefault(number, []).append(row)
+        batch.outcome.events["command"] += 1
+
     def _pack(self, records: Iterable[RawRecord], borders: Mapping[int, Border], batch: _Batch) -> None:
         ends = {r.partition: r.offset + 1 for r in records if r.topic == self._interactions}
         for partition, end in ends.items():
             for pack in cut_packs(borders[partition], end, batch.rows.get(partition, [])):
+                batch.outcome.packs.extend((partition, value) for value in encode_pack(pack))
+        for partition, rows in batch.commands.items():
+            for pack in cut_packs(NO_RANGE, -1, rows):
                 batch.outcome.packs.extend((partition, value) for value in encode_pack(pack))
 
     def _amend(self, news: News, batch: _Batch) -> None:

@@ -100,13 +100,15 @@ class EncodeWorker:
         sink.open()
         topics = settings.topics
         group = f"{settings.app.name}-encode"
-        source = RawSource(settings, group, (topics.keyed, topics.items), partial(covered_ends, settings))
+        inputs = (topics.keyed, topics.items, topics.user_commands)
+        source = RawSource(settings, group, inputs, partial(covered_ends, settings))
         source.read_below(checked.partitions)
         stack.callback(source.close)
         late = LateMedia(media, settings.fetch.timeout_seconds)
         late.start()
         stack.callback(late.stop)
-        loop = EncodeLoop(settings, source, sink, EncodeStage(settings, media, self._view), late)
+        stage = EncodeStage(settings, media, self._view, checked.partitions)
+        loop = EncodeLoop(settings, source, sink, stage, late)
         stack.callback(loop.close)
         return loop, late
 
@@ -144,7 +146,13 @@ def check_topics(settings: Settings) -> Checked:
     refused: users would be in other partitions than their states.
     """
     names = settings.topics
-    needed = (names.keyed, names.items, names.interactions_encoded, names.items_encoded)
+    needed = (
+        names.keyed,
+        names.items,
+        names.user_commands,
+        names.interactions_encoded,
+        names.items_encoded,
+    )
     admin = admin_client(settings.kafka)
     counts = partition_counts(admin, (*needed, names.dead_letters))
     missing = [name for name in (*needed, names.dead_letters) if name not in counts]

@@ -19,6 +19,7 @@ from streams.engine.runner import Runner
 from streams.errors import EngineError, PenchantError
 from streams.interests.catalogue_tail import CatalogueTail
 from streams.interests.faust_host import FaustHost
+from streams.interests.identity import IdentityProcessor
 from streams.interests.processor import InterestsProcessor
 from streams.interests.signals import SignalsProcessor
 from streams.metrics import MODEL_INFO
@@ -49,7 +50,8 @@ class InterestsWorker:
         MODEL_INFO.labels("fusion", fusion.artifact.version).set(1)
         catalogue = Catalogue(fusion)
         self._tail = CatalogueTail(settings, catalogue)
-        self._interests = InterestsProcessor(fusion, catalogue, settings)
+        interests = InterestsProcessor(fusion, catalogue, settings)
+        self._interests = IdentityProcessor(interests, fusion.artifact, settings)
         self._watchdogs = {
             name: Watchdog(name, settings.app.watchdog_seconds)
             for name in (INTERESTS, SIGNALS, *map(_consumer, (INTERESTS, SIGNALS)))

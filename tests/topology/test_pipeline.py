@@ -19,7 +19,7 @@ class Way:
     def __init__(self) -> None:
         self.settings = Settings()
         self.pipeline = Pipeline(self.settings, MediaEncoder(FakeBank(), FakeFetcher(), 1.0))
-        self.offsets = {"interactions": 0, "items": 0}
+        self.offsets = {"interactions": 0, "items": 0, "user-commands": 0}
 
     def record(self, topic: str, key: str, value: bytes | None) -> RawRecord:
         offset = self.offsets[topic]
@@ -33,6 +33,10 @@ class Way:
     def event(self, user: str, item: str, action: str = "like") -> RawRecord:
         value = {"user_id": user, "item_id": item, "action": action, "timestamp": NOW}
         return self.record("interactions", user, json.dumps(value).encode())
+
+    def command(self, name: str, user: str, **fields: Any) -> RawRecord:
+        value = {"command": name, "user_id": user, "timestamp": NOW + 1, **fields}
+        return self.record("user-commands", user, json.dumps(value).encode())
 
     def slate(self, user: str) -> list[str]:
         outputs = [output for output in self.pipeline.read("recommendations") if output.key == user.encode()]
@@ -78,3 +82,24 @@ def test_an_event_of_an_unknown_item_is_amended_when_the_item_comes() -> None:
     assert [interest.version for interest in interests] == [1, 2]
     assert [interest.event_count for interest in interests] == [1, 1]
     assert not any(interests[0].vector) and any(interests[1].vector)
+
+
+def test_commands_about_users_take_the_way_of_events() -> None:
+    way = Way()
+    way.pipeline.send([way.item("a1"), way.item("a2"), way.event("visitor", "a1"), way.event("bob", "a2")])
+    way.pipeline.send([way.command("merge", "visitor", into="ann"), way.command("forget", "bob")])
+    last = {output.key: output.value for output in way.pipeline.read("interests")}
+    assert last[b"visitor"] is None and last[b"bob"] is None
+    assert msgspec.json.decode(last[b"ann"] or b"", type=Interest).event_count == 1
+    receipts = [json.loads(output.value or b"") for output in way.pipeline.read("user-receipts")]
+    assert sorted((each["command"], each["user_id"]) for each in receipts) == [
+        ("forget", "bob"),
+        ("merge", "visitor"),
+    ]
+
+
+def test_a_command_that_is_none_is_set_aside() -> None:
+    way = Way()
+    outcome = way.pipeline.send([way.command("merge", "ann"), way.event("ann", "a1")])
+    assert [letter.reason for letter in outcome.dead_letters] == ["invalid_record"]
+    assert [output.key for output in way.pipeline.read("interests")] == [b"ann"]

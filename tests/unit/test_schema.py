@@ -76,6 +76,22 @@ def test_odd_but_good_interactions_pass(good: dict[str, Any]) -> None:
     assert msgspec.convert(good, Interaction).user_id == "u"
 
 
+@pytest.mark.parametrize(
+    ("command", "good"),
+    [
+        ({"command": "forget", "user_id": "u"}, True),
+        ({"command": "merge", "user_id": "u", "into": "v"}, True),
+        ({"command": "merge", "user_id": "u"}, False),
+        ({"command": "merge", "user_id": "u", "into": None}, False),
+        ({"command": "drop", "user_id": "u"}, False),
+        ({"command": "forget"}, False),
+    ],
+    ids=str,
+)
+def test_a_merge_says_into_whom(command: dict[str, Any], good: bool) -> None:
+    assert validator("usercommand.json").is_valid(command) == good
+
+
 def resolve(document: dict[str, Any], reference: str) -> Any:
     found: Any = document
     for part in reference.removeprefix("#/").split("/"):
@@ -114,6 +130,9 @@ def test_asyncapi_names_the_topics_and_who_sends() -> None:
         "items": "receive",
         "interests": "send",
         "recommendations": "send",
+        "user_commands": "receive",
+        "user_receipts": "send",
+        "item_vectors": "send",
         "dead_letters": "send",
     }
 
@@ -121,7 +140,7 @@ def test_asyncapi_names_the_topics_and_who_sends() -> None:
 def test_asyncapi_examples_fit_their_payloads() -> None:
     document = schema.asyncapi()
     messages = [one for one in document["components"]["messages"].values() if "payload" in one]
-    assert len(messages) == 4
+    assert len(messages) == 7
     for message in messages:
         rooted = message["payload"] | {"components": document["components"]}
         for example in message["examples"]:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from streams.settings import AppSettings, Settings, TopicSettings
+from streams.settings import AppSettings, InterestsSettings, Settings, TopicSettings
 from streams.topics import (
     TopicPlan,
     item_signals_changelog,
@@ -25,6 +25,8 @@ def test_the_plan_is_the_table_of_the_design() -> None:
         "items.encoded": "compact",
         "interests": "compact",
         "recommendations": "compact",
+        "user-commands": "delete",
+        "user-receipts": "delete",
         "dead-letters": "delete",
         "item-deltas": "delete",
         "item-signals": "compact",
@@ -63,6 +65,24 @@ def test_changelogs_are_cleaned_early_and_keep_deletions_for_a_day() -> None:
     assert float(config["min.cleanable.dirty.ratio"]) < 0.5
     assert config["delete.retention.ms"] == "86400000"
     assert "retention.ms" not in config
+
+
+def test_what_is_deleted_of_users_is_gone_within_a_day() -> None:
+    lags = {
+        plan.name: topic_config(plan, SETTINGS).get("max.compaction.lag.ms") for plan in plan_topics(SETTINGS)
+    }
+    assert {name for name, lag in lags.items() if lag == "86400000"} == {
+        "interests",
+        "recommendations",
+        "penchant-shop-user-state-changelog",
+    }
+
+
+def test_vectors_of_items_have_a_topic_where_they_are_wanted() -> None:
+    wanted = replace(SETTINGS, interests=InterestsSettings(item_vectors=True))
+    assert {plan.name for plan in plan_topics(wanted)} - {plan.name for plan in plan_topics(SETTINGS)} == {
+        "item-vectors"
+    }
 
 
 def test_input_that_is_not_keyed_has_a_topic_by_user_that_decides_the_partitions() -> None:
