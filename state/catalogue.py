@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +22,11 @@ Bool = NDArray[np.bool_]
 
 CATEGORIES = 4
 """Categories of an item that a cap looks at."""
+TOPICS = 16
+"""Topics of an item that are compared with those of another."""
 FOREVER = np.iinfo(np.int64).max
 _FIRST_ROWS = 1024
+_json = msgspec.json.Encoder()
 
 
 class ItemSpace(Protocol):
@@ -35,11 +39,22 @@ class Columns:
     """One array per property, all of the same length; rows beyond the catalogue's size are unused.
 
     `vectors` float32 [n, 64], of unit length, or zero for an item without; `live` bool; `published` and
-    `expires` int64, epoch milliseconds; `hashes` uint64; `categories` int32 [n, 4], -1 for none;
-    `heights` float64, demand as in `state.trending`.
+    `expires` int64, epoch milliseconds; `hashes` uint64, 0 where no item is; `categories` int32 [n, 4] and
+    `topics` int32 [n, 16], codes, -1 for none; `heights` float64, demand as in `state.trending`; `names`
+    object, ids as JSON.
     """
 
-    __slots__ = ("categories", "expires", "hashes", "heights", "live", "published", "vectors")
+    __slots__ = (
+        "categories",
+        "expires",
+        "hashes",
+        "heights",
+        "live",
+        "names",
+        "published",
+        "topics",
+        "vectors",
+    )
 
     def __init__(self, rows: int) -> None:
         self.vectors: Float32 = np.zeros((rows, DIM), dtype=np.float32)
@@ -48,7 +63,9 @@ class Columns:
         self.expires: Int64 = np.full(rows, FOREVER, dtype=np.int64)
         self.hashes: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
         self.categories: NDArray[np.int32] = np.full((rows, CATEGORIES), -1, dtype=np.int32)
+        self.topics: NDArray[np.int32] = np.full((rows, TOPICS), -1, dtype=np.int32)
         self.heights: NDArray[np.float64] = np.full(rows, -np.inf, dtype=np.float64)
+        self.names: NDArray[np.object_] = np.full(rows, b"", dtype=object)
 
     def grown(self, rows: int) -> "Columns":
         """A copy with room for `rows`."""
@@ -71,6 +88,9 @@ class Catalogue:
         self.row_of_hash: dict[int, int] = {}
         self.topic_names: dict[str, str] = {}
         """Every topic ever seen by its name in lower case, for search words."""
+        self.topics_by_code: list[str] = []
+        self.most_topics = 0
+        """Columns of `Columns.topics` that are in use."""
         self.version = 0
         """Grows by one with every change of items."""
         self.ratings = 0
@@ -78,6 +98,7 @@ class Catalogue:
         self._space = space
         self._free: list[int] = []
         self._category_codes: dict[str, int] = {}
+        self._topic_codes: dict[str, int] = {}
         self._positions: dict[str, tuple[int, int, bytes]] = {}
         self._raw_topics: dict[bytes, bytes] = {}
         """One object for each id, however many items have it."""
@@ -172,9 +193,19 @@ class Catalogue:
                 category, len(self._category_codes)
             )
         self.titles[row] = item.title
-        self.topics[row] = item.topics
-        for topic in item.topics:
+        self._put_topics(row, item.topics)
+
+    def _put_topics(self, row: int, topics: tuple[str, ...]) -> None:
+        self.topics[row] = topics
+        for topic in topics:
             self.topic_names.setdefault(topic.casefold(), topic)
+        codes = self.columns.topics[row]
+        codes[:] = -1
+        for place, topic in enumerate(topics[:TOPICS]):
+            codes[place] = code = self._topic_codes.setdefault(topic, len(self._topic_codes))
+            if code == len(self.topics_by_code):
+                self.topics_by_code.append(topic)
+        self.most_topics = max(self.most_topics, min(len(topics), TOPICS))
 
     def _row(self, item_id: str) -> int:
         row = self.row_of.get(item_id)
@@ -192,6 +223,7 @@ class Catalogue:
         key = item_hash(item_id)
         self.row_of_hash[key] = row
         self.columns.hashes[row] = key
+        self.columns.names[row] = _json.encode(item_id)
         return row
 
     def _remove(self, item_id: str) -> None:
@@ -199,6 +231,7 @@ class Catalogue:
         if row is None:
             return
         self.row_of_hash.pop(int(self.columns.hashes[row]), None)
+        self.columns.hashes[row] = 0
         self.columns.live[row] = False
         self.columns.vectors[row] = 0.0
         self.titles[row] = ""

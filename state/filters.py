@@ -59,13 +59,19 @@ def hide_known(
 
     Sights are kept by the day, so an item stays hidden for up to a day longer, never shorter.
     """
-    disliked, users = _joined([profile.disliked for profile in profiles], _DISLIKED)
-    index.hide(allowed, users, disliked["mark"].astype(np.uint32))
+    disliked, users = disliked_marks(profiles)
+    index.hide(allowed, users, disliked.astype(np.uint32))
     if seen_days <= 0:
         return
     seen, users = _joined([profile.seen for profile in profiles], _SEEN)
     fresh = days[users] - seen["stamp"].astype(np.int64) <= math.ceil(seen_days)
     index.hide(allowed, users[fresh], seen["mark"][fresh].astype(np.uint32))
+
+
+def disliked_marks(profiles: Sequence[Profile]) -> tuple[NDArray[np.uint64], Int64]:
+    """The marks of what users dislike, uint64 [d], and the place of the user of each, int64 [d]."""
+    disliked, users = _joined([profile.disliked for profile in profiles], _DISLIKED)
+    return disliked["mark"].astype(np.uint64), users
 
 
 def days_of(times_ms: Int64) -> Int64:

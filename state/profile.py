@@ -172,6 +172,11 @@ def topic_shares(profile: Profile, count: int, vocabulary: Mapping[str, str]) ->
     return {name: weight / total for weight, name in best if weight < 0}
 
 
+def liked_topics(profile: Profile) -> set[str]:
+    """Topics with more liking than disliking."""
+    return {name for name, (liking, disliking) in profile.topics.items() if liking > disliking}
+
+
 def _fold_event(profile: Profile, row: Row, item: int) -> None:
     action = ACTIONS[row.action]
     if row.item_id is not None:

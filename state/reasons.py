@@ -1,26 +1,36 @@
 """Why an item is in a slate: the item of the user's own past that is most like it, and shared topics."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from state.catalogue import Catalogue
+from state.filters import disliked_marks
 from state.fusion import Readouts
-from state.profile import TIME_STAMP, Profile
+from state.profile import Profile, liked_topics
 from state.ranking import Ties
-from state.recency import find, mark_of
+from state.recency import MARK_BYTES
 
 Int64 = NDArray[np.int64]
+Codes = NDArray[np.int32]
+Bool = NDArray[np.bool_]
 
 ALIKE = 0.5
 """Smallest cosine between two items at which one explains the other."""
 SHARED_TOPICS = 4
 KEPT = 100_000
-"""Pairs of items, and sets of topics, whose reasons are remembered."""
+"""Sets of topics whose text is remembered."""
 
-_UNALIKE = -1
+_NONE = -1
+_MARK = np.uint64(2 ** (8 * MARK_BYTES) - 1)
+_OPENINGS = np.array([b"", b',"reasons":[{"item_id":'], dtype=object)
+_MIXERS = np.array(
+    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], dtype=np.uint64
+)
+"""One odd number for each shared topic: sets of topics are known by 64 bits, as items are."""
 
 
 class Why(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -30,92 +40,112 @@ class Why(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     topics: tuple[str, ...] = ()
 
 
-class Reasons(list[Why]):
-    """Of one place of a slate; shared between slates, so never changed.
-
-    `text` is the same as JSON: most recur, so they are written once.
-    """
-
-    __slots__ = ("text",)
-
-    def __init__(self, reasons: Iterable[Why] = ()) -> None:
-        super().__init__(reasons)
-        self.text = msgspec.Raw(_encoder.encode(list(self)))
-
-
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(dict[str, list[Why]])
+
+
+class Reasons(NamedTuple):
+    """The JSON of the last member of each of m places, in three pieces; nothing where there is no reason."""
+
+    openings: list[bytes]
+    items: list[bytes]
+    topics: list[bytes]
+
+    def each(self) -> list[list[Why]]:
+        """Place by place."""
+        texts = map(b"".join, zip(*self, strict=True))
+        return [_decoder.decode(b"{%b}" % text[1:])["reasons"] if text else [] for text in texts]
 
 
 class Explainer:
-    """Finds reasons in one version of the catalogue; pairs of items recur, so each is looked at once."""
+    """Finds reasons in one version of the catalogue."""
 
     def __init__(self, catalogue: Catalogue, ties: Ties) -> None:
         self._catalogue = catalogue
+        self._rows = ties.rows
         self._hashes = catalogue.columns.hashes[ties.rows]
-        """In rising order. A pair is row * items + place of the past item's hash."""
-        self._by_pair: dict[int, Reasons] = {}
-        self._by_topics: dict[tuple[str, ...], Reasons] = {}
+        self._shared_texts: dict[int, bytes] = {}
+        self._own_texts: dict[tuple[str, ...], bytes] = {}
 
-    def explain(self, readouts: Readouts, profiles: Sequence[Profile], chosen: Int64) -> list[list[Reasons]]:
-        """Reasons for each place of `chosen`, rows of the catalogue int64 [n, k], -1 for an empty place."""
-        if len(self._by_pair) + len(self._by_topics) > KEPT:
-            self._by_pair.clear()
-            self._by_topics.clear()
-        pairs = self._pairs(readouts, chosen).tolist()
-        for of_user, profile in zip(pairs, profiles, strict=True):
-            if profile.disliked:
-                self._part_disliked(of_user, profile.disliked)
-        known = self._by_pair.get
-        return [
-            [
-                known(pair) or self._reasons(row, pair, profile)
-                for row, pair in zip(rows, of_user, strict=True)
-                if row >= 0
-            ]
-            for rows, of_user, profile in zip(chosen.tolist(), pairs, profiles, strict=True)
-        ]
+    def explain(self, readouts: Readouts, profiles: Sequence[Profile], chosen: Int64) -> Reasons:
+        """Reasons for each filled place of `chosen`, rows of the catalogue int64 [n, k], -1 for an empty
+        place: user after user."""
+        for texts in (self._shared_texts, self._own_texts):
+            if len(texts) > KEPT:
+                texts.clear()
+        filled = chosen >= 0
+        rows, past = chosen[filled], self._past(readouts, profiles, chosen)[filled]
+        alike = past >= 0
+        items, topics = self._catalogue.columns.names.take(past, mode="clip"), self._shared(rows, past)
+        if not alike.all():
+            items[~alike] = b""
+            users = np.nonzero(filled)[0]
+            self._explain_alone(topics, np.flatnonzero(~alike), (users, rows), profiles)
+        return Reasons(_OPENINGS.take(alike).tolist(), items.tolist(), topics)
 
-    def _pairs(self, readouts: Readouts, chosen: Int64) -> Int64:
-        """Each place's pair with the most similar item of the past, [n, k], where they are alike."""
+    def _past(self, readouts: Readouts, profiles: Sequence[Profile], chosen: Int64) -> Int64:
+        """For each place the row of the most similar item of the past, [n, k]; -1 where none is alike."""
         alike, past = _nearest(self._catalogue, readouts, chosen)
         place = self._hashes.searchsorted(past)
         place[place == len(self._hashes)] = 0
-        found = (alike >= ALIKE) & (self._hashes[place] == past)
-        return np.where(found, chosen * len(self._hashes) + place, _UNALIKE)
+        found = (alike >= ALIKE) & (self._hashes.take(place) == past)
+        disliked, users = disliked_marks(profiles)
+        if len(disliked):
+            own = np.arange(len(profiles))[:, None]
+            found &= ~np.isin(_of_user(own, past & _MARK), _of_user(users, disliked))
+        return np.where(found, self._rows.take(place), _NONE)
 
-    def _part_disliked(self, pairs: list[int], disliked: bytes) -> None:
-        for index, pair in enumerate(pairs):
-            mark = mark_of(int(self._hashes[pair % len(self._hashes)]))
-            if pair != _UNALIKE and find(disliked, mark, TIME_STAMP) >= 0:
-                pairs[index] = _UNALIKE
+    def _shared(self, rows: Int64, past: Int64) -> list[bytes]:
+        """The topics that items [m] share with items of the past [m], as the end of a reason."""
+        topics = self._catalogue.columns.topics[:, : self._catalogue.most_topics]
+        codes, others = topics.take(rows, axis=0), topics.take(past, axis=0, mode="clip")
+        shared = np.zeros(codes.shape, dtype=np.bool_)
+        for column in range(codes.shape[1]):
+            shared |= codes == others[:, column : column + 1]
+        shared &= codes >= 0
+        places = shared.cumsum(axis=1)
+        shared &= places <= SHARED_TOPICS
+        mixed = (codes + 1) * shared * _MIXERS.take(places - 1, mode="clip")
+        keys = mixed.sum(axis=1).tolist()
+        try:
+            return list(map(self._shared_texts.__getitem__, keys))
+        except KeyError:
+            self._write_shared(keys, codes, shared)
+            return list(map(self._shared_texts.__getitem__, keys))
 
-    def _reasons(self, row: int, pair: int, profile: Profile) -> Reasons:
-        """Of a pair that is new, or has nothing to say."""
-        if pair != _UNALIKE and pair not in self._by_pair:
-            found = self._by_pair[pair] = self._likeness(row, int(self._hashes[pair % len(self._hashes)]))
-            if found:
-                return found
-        liked = profile.topics
-        shared = tuple(
-            [
-                topic
-                for topic in self._catalogue.topics[row]
-                if topic in liked and liked[topic][0] > liked[topic][1]
-            ][:SHARED_TOPICS]
-        )
-        known = self._by_topics.get(shared)
-        if known is None:
-            known = self._by_topics[shared] = Reasons([Why(None, shared)] if shared else [])
-        return known
+    def _write_shared(self, keys: list[int], codes: Codes, shared: Bool) -> None:
+        names = self._catalogue.topics_by_code
+        for place, key in enumerate(keys):
+            if key not in self._shared_texts:
+                topics = [names[code] for code in codes[place, shared[place]].tolist()]
+                self._shared_texts[key] = b',"topics":%b}]' % _encoder.encode(topics) if topics else b"}]"
 
-    def _likeness(self, row: int, past_hash: int) -> Reasons:
-        catalogue = self._catalogue
-        past = catalogue.row_of_hash.get(past_hash)
-        if past is None:
-            return Reasons()
-        topics = catalogue.topics[past]
-        shared = [topic for topic in catalogue.topics[row] if topic in topics]
-        return Reasons([Why(catalogue.ids[past], tuple(shared[:SHARED_TOPICS]))])
+    def _explain_alone(
+        self, topics: list[bytes], places: Int64, slots: tuple[Int64, Int64], profiles: Sequence[Profile]
+    ) -> None:
+        """Fill in the user's own topics where no item of the past is alike."""
+        users, rows = slots
+        liked: dict[int, set[str]] = {}
+        for place, user, row in zip(
+            places.tolist(), users[places].tolist(), rows[places].tolist(), strict=True
+        ):
+            if user not in liked:
+                liked[user] = liked_topics(profiles[user])
+            mine = liked[user]
+            shared = tuple([topic for topic in self._catalogue.topics[row] if topic in mine][:SHARED_TOPICS])
+            text = self._own_texts.get(shared)
+            if text is None:
+                text = self._own_texts[shared] = _own_topics(shared)
+            topics[place] = text
+
+
+def _own_topics(shared: tuple[str, ...]) -> bytes:
+    return b',"reasons":[{"topics":%b}]' % _encoder.encode(shared) if shared else b""
+
+
+def _of_user(users: Int64, marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Mark and user as one number."""
+    return (users.astype(np.uint64) << np.uint64(8 * MARK_BYTES)) | marks
 
 
 def _nearest(
@@ -128,7 +158,10 @@ def _nearest(
         catalogue.columns.vectors.take(chosen, axis=0, mode="clip"), readouts.recent.transpose(0, 2, 1)
     )
     cosines += np.where(usable, np.float32(0), np.float32(-np.inf))[:, None, :]
-    cosines[hashes.take(chosen, mode="clip")[:, :, None] == recent[:, None, :]] = -np.inf
+    itself = hashes.take(chosen, mode="clip")[:, :, None] == recent[:, None, :]
+    if itself.any():
+        np.copyto(cosines, np.float32(-np.inf), where=itself)
     nearest = cosines.argmax(axis=2)
-    users = np.arange(len(recent))[:, None]
-    return cosines.max(axis=2), recent[users, nearest]
+    width = recent.shape[1]
+    alike = cosines.reshape(-1).take(np.arange(chosen.size).reshape(chosen.shape) * width + nearest)
+    return alike, recent.reshape(-1).take(np.arange(len(recent))[:, None] * width + nearest)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,11 @@ from state.profile import Profile
 from state.ranking import BARRED, Ties, best, head_scores, queries, scores
 from state.reasons import Explainer, Reasons
 from state.settings import RecommendSettings
+from state.slates import NEW, SOURCES, TRENDING, Slates
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
-
-INTEREST = "interest"
-HEAD = "head"
-TRENDING = "trending"
-NEW = "new"
 
 DECIMALS = 5
 """Of a score."""
@@ -32,22 +27,9 @@ HEAD_SHARE = 4
 """The heads bring one candidate for so many of the ranking vector."""
 _CELLS = 2_000_000
 """Scores in memory at once: users of a chunk times items."""
-_SOURCES = np.array([INTEREST, HEAD], dtype=object)
+_TRENDING, _NEW = SOURCES.index(TRENDING), SOURCES.index(NEW)
 _CHOOSERS = 16
 """Users whose candidates' vectors fit a core's cache together."""
-
-
-class Slate(NamedTuple):
-    """The picks of one user, best first, property by property.
-
-    A score is the inner product for interest and head, the demand as a share of the most demanded
-    item's for trending, and 0 for new.
-    """
-
-    items: list[str]
-    scores: list[float]
-    sources: list[str]
-    reasons: list[Reasons]
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,36 +84,36 @@ class Recommender:
         self._items = _Items(catalogue)
         self._demand = _Demand(catalogue)
 
-    def slates(self, audience: Audience) -> list[Slate]:
+    def slates(self, audience: Audience) -> Slates:
         """At most `top_k` picks per user, best first, none of them barred to the user."""
-        found: list[Slate] = []
         with self._catalogue.lock:
             if self._items.version != self._catalogue.version:
                 self._items = _Items(self._catalogue)
             size = max(1, _CELLS // max(1, self._catalogue.rows))
-            for part in _chunks(audience, size):
-                found.extend(self._chunk(part))
-        return found
+            if not audience.profiles or not self._catalogue.rows:
+                return Slates([0] * len(audience.profiles), [], [], [], Reasons([], [], []))
+            parts = [self._chosen(part) for part in _chunks(audience, size)]
+            rows, scored, sources = (np.concatenate(part) for part in zip(*parts, strict=True))
+            filled = rows >= 0
+            return Slates(
+                filled.sum(axis=1).tolist(),
+                self._catalogue.columns.names.take(rows[filled]).tolist(),
+                scored[filled].tolist(),
+                sources[filled].tolist(),
+                self._items.explainer.explain(audience.readouts, audience.profiles, rows),
+            )
 
-    def _chunk(self, audience: Audience) -> list[Slate]:
-        users = len(audience.profiles)
-        if users == 0 or self._catalogue.rows == 0:
-            return [Slate([], [], [], []) for _ in range(users)]
+    def _chosen(self, audience: Audience) -> tuple[Int64, NDArray[np.float64], NDArray[np.uint8]]:
+        """Rows of the picks, [n, top_k] with -1 for none, their scores and the codes of their sources."""
         allowed = available(self._catalogue, audience.moments)
         days = days_of(audience.readouts.time_ms)
         hide_known(allowed, self._items.marks, audience.profiles, days, self._settings.seen_days)
-        chosen, values, from_heads = self._personal(audience.readouts, allowed)
-        sources = _SOURCES.take(from_heads).tolist()
-        scored = np.round(values.astype(np.float64), DECIMALS).tolist()
-        for user in np.flatnonzero((chosen < 0).any(axis=1)).tolist():
-            self._fill(chosen[user], allowed[user], scored[user], sources[user])
-        reasons = self._items.explainer.explain(audience.readouts, audience.profiles, chosen)
-        ids = self._catalogue.ids
-        found = []
-        for rows, numbers, names, why in zip(chosen.tolist(), scored, sources, reasons, strict=True):
-            count = len(why)
-            found.append(Slate([ids[row] for row in rows[:count]], numbers[:count], names[:count], why))
-        return found
+        rows, values, from_heads = self._personal(audience.readouts, allowed)
+        sources = from_heads.astype(np.uint8)
+        scored = np.asarray(np.round(values.astype(np.float64), DECIMALS), np.float64)
+        for user in np.flatnonzero((rows < 0).any(axis=1)).tolist():
+            self._fill(allowed[user], rows[user], scored[user], sources[user])
+        return rows, scored, sources
 
     def _personal(self, readouts: Readouts, allowed: Bool) -> tuple[Int64, Float32, Bool]:
         """Rows chosen by interest, int64 [n, top_k] with -1 for none, their scores, and whether a head
@@ -175,7 +157,9 @@ class Recommender:
             )
         return chosen
 
-    def _fill(self, chosen: Int64, allowed: Bool, values: list[float], sources: list[str]) -> None:
+    def _fill(
+        self, allowed: Bool, chosen: Int64, values: NDArray[np.float64], sources: NDArray[np.uint8]
+    ) -> None:
         """Fill the places left of one user by demand, then by date of publishing."""
         columns, cap = self._catalogue.columns, self._settings.max_per_category
         demand = self._latest_demand()
@@ -194,7 +178,7 @@ class Recommender:
             height = float(columns.heights[row])
             chosen[place] = row
             values[place] = round(2.0 ** (height - demand.top), DECIMALS) if height > -np.inf else 0.0
-            sources[place] = TRENDING if height > -np.inf else NEW
+            sources[place] = _TRENDING if height > -np.inf else _NEW
             place += 1
 
     def _latest_demand(self) -> _Demand:

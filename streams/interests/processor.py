@@ -11,13 +11,14 @@ from state.errors import StateError
 from state.events import ACTIONS, Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
 from state.profile import Profile, decode_profile, encode_profile, fold_profile, topic_shares
-from state.recommend import Audience, Recommender, Slate
+from state.recommend import Audience, Recommender
 from state.store import Store
 from state.trending import ItemDelta
 from streams.engine.processor import KIND_HELD, Effects, Output, Refusal, SourceBatch, Work
 from streams.errors import EngineError, RecordError
 from streams.interests.holdback import Held, Holdback
-from streams.interests.outputs import CAUSES, TOPICS, AsOf, Cause, Portraits, delta_output
+from streams.interests.outputs import CAUSES, TOPICS, Cause, Portraits, as_of_text, delta_output
+from streams.interests.places import Places
 from streams.settings import Settings
 from streams.topic_ids import id_text
 
@@ -71,6 +72,7 @@ class InterestsProcessor:
         self._catalogue = catalogue
         self._topics = settings.topics
         self._recommender = Recommender(catalogue, settings.recommend)
+        self._places = Places()
         self._holdback = Holdback(round(settings.recommend.min_interval_seconds * 1000))
         self._decoder = msgspec.msgpack.Decoder(Pack)
 
@@ -191,33 +193,34 @@ class InterestsProcessor:
         self, members: Sequence[_Member], work: Mapping[int, Work[Row]], effects: Mapping[int, Effects]
     ) -> None:
         readouts = self._fusion.read([member.state for member in members if member.state is not None])
-        portraits = Portraits(readouts, self._fusion.artifact.version)
+        portraits = Portraits(readouts, self._fusion.artifact.version, [member.user_id for member in members])
         slates = self._rank(members, readouts)
         as_of = {
-            partition: AsOf({str(partition): part.next_raw}, id_text(part.raw_topic))
+            partition: as_of_text(partition, part.next_raw, id_text(part.raw_topic))
             for partition, part in work.items()
         }
         for place, member in enumerate(members):
             outputs = effects[member.partition].outputs
-            if member.cause is not None:
+            cause, slate_cause = member.cause, member.slate_cause
+            causes = b"" if cause is None else cause.text()
+            if cause is not None:
                 topics = topic_shares(member.profile, TOPICS, self._catalogue.topic_names)
-                value = portraits.interest(
-                    place, member.user_id, member.cause, topics, as_of[member.partition]
-                )
-                outputs.append(Output(self._topics.interests, member.key, value, member.cause.headers()))
-            if member.slate_cause is not None:
-                value = portraits.recommendation(place, member.user_id, member.slate_cause, slates[place])
-                outputs.append(
-                    Output(self._topics.recommendations, member.key, value, member.slate_cause.headers())
-                )
+                value = portraits.interest(place, causes, topics, as_of[member.partition])
+                outputs.append(Output(self._topics.interests, member.key, value, cause.headers()))
+            if slate_cause is not None:
+                if slate_cause is not cause:
+                    causes = slate_cause.text()
+                value = portraits.recommendation(place, causes, slates[place])
+                outputs.append(Output(self._topics.recommendations, member.key, value, slate_cause.headers()))
 
-    def _rank(self, members: Sequence[_Member], readouts: Readouts) -> dict[int, Slate]:
-        """Slates by place, of those whose slate is made now."""
+    def _rank(self, members: Sequence[_Member], readouts: Readouts) -> dict[int, bytes]:
+        """Slates as JSON by place, of those whose slate is made now."""
         places = [place for place, member in enumerate(members) if member.slate_cause is not None]
         profiles = [member.profile for member in members]
         moments = np.array([member.moment for member in members], dtype=np.int64)
         audience = Audience(readouts, profiles, moments).part(places)
-        return dict(zip(places, self._recommender.slates(audience), strict=True))
+        texts = self._places.texts(self._recommender.slates(audience))
+        return dict(zip(places, texts, strict=True))
 
 
 def _all_known(rows: Sequence[Row]) -> bool:

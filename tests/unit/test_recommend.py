@@ -9,8 +9,9 @@ from state.events import ACTIONS, Action, Row
 from state.fusion import Outcome
 from state.items import EncodedItem
 from state.profile import Profile, fold_profile
-from state.recommend import HEAD, INTEREST, NEW, TRENDING, Audience, Recommender, Slate
+from state.recommend import Audience, Recommender
 from state.settings import RecommendSettings
+from state.slates import HEAD, INTEREST, NEW, TRENDING, Slate
 from state.slots import item_hash
 from tests.tastes import DAY, GROUPS, MINUTE, START, catalogue, item, row
 
@@ -36,7 +37,7 @@ class World:
             fold_profile(profile, counted)
             profiles.append(profile)
         at = np.array(moments or [START + DAY] * len(pasts), dtype=np.int64)
-        return self.recommender.slates(Audience(self.fusion.read(folded.states), profiles, at))
+        return self.recommender.slates(Audience(self.fusion.read(folded.states), profiles, at)).each()
 
 
 def likes(items: list[EncodedItem], numbers: list[int], user: str = "u") -> list[Row]:
