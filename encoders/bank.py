@@ -1,6 +1,5 @@
 """The bank of encoders: media in, vectors in the shared space out, nothing encoded twice."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -25,11 +24,10 @@ from encoders.media.text import decode_text
 from encoders.media_key import MediaKeys
 from encoders.native import MEDIA, NativeMedium, join
 from encoders.natives import Natives, Observe
+from encoders.remembered import Remembered
 from encoders.settings import EncoderSettings
 from encoders.video.keyframes import KeyFrames
 
-REMEMBERED = 20_000
-"""Media whose outcome is kept in memory, about 1.5 KB each."""
 LASTING = frozenset({"broken", "empty", "too_large", "unsupported"})
 """Reasons that the same bytes will meet again; others may pass."""
 
@@ -53,7 +51,7 @@ Outcome = NativeMedium | Failure
 
 
 class EncoderBank:
-    """Encodes media of every modality. Calls from several threads run one after the other.
+    """Encodes media of every modality. Any thread may call it; one encodes at a time.
 
     A medium goes by the digest of its bytes: first the outcomes kept in memory, then the vector cache, then
     decoding and encoding, batched by modality. A medium that fails fails alone.
@@ -68,7 +66,7 @@ class EncoderBank:
         self._natives = Natives(settings, observe)
         self._limits = ON_CPU if self._natives.device.type == "cpu" else ON_DEVICE
         self._keys = MediaKeys(self._natives.context)
-        self._remembered: OrderedDict[bytes, Encoded] = OrderedDict()
+        self._remembered = Remembered()
         self._lock = Lock()
         self._builtin: Alignment | None = None
         self._alignment = self._configured_alignment()
@@ -105,9 +103,7 @@ class EncoderBank:
         with self._lock:
             keys = [self._keys.key(medium) for medium in media]
             wanted = dict(zip(keys, media, strict=True))
-            known = {key: self._remembered[key] for key in wanted if key in self._remembered}
-            for key in known:
-                self._remembered.move_to_end(key)
+            known = self._remembered.recall(wanted)
             if len(known) < len(wanted):
                 known |= self._encode_missing({key: one for key, one in wanted.items() if key not in known})
             return [known[key] for key in keys]
@@ -122,17 +118,16 @@ class EncoderBank:
 
     def at_hand(self, keys: Sequence[bytes]) -> dict[bytes, Encoded]:
         """Media that need neither decoding nor encoding, by key; a key of other encoders is not found."""
-        with self._lock:
-            current = [key for key in dict.fromkeys(keys) if self._keys.is_current(key)]
-            found = {key: self._remembered[key] for key in current if key in self._remembered}
-            for key in found:
-                self._remembered.move_to_end(key)
-            missing = [key for key in current if key not in found]
-            if missing and self._cache is not None:
-                aligned = self._aligned(self._cached(missing))
-                self._remember(aligned)
-                found |= aligned
-            return found
+        current = [key for key in dict.fromkeys(keys) if self._keys.is_current(key)]
+        found = self._remembered.recall(current)
+        missing = [key for key in current if key not in found]
+        if missing and self._cache is not None:
+            # Encoding may be under way beside this: nobody waits for a batch to learn what is at hand.
+            generation = self._remembered.generation
+            aligned = self._aligned(self._cached(missing))
+            self._remembered.keep(aligned, generation)
+            found |= aligned
+        return found
 
     def natives(self, media: Sequence[Medium]) -> list[NativeMedium | None]:
         """Vectors before alignment, cached as by `encode`; None for a medium that cannot be used."""
@@ -169,10 +164,8 @@ class EncoderBank:
         failed = {
             key: _failed(missing[key], one) for key, one in fresh.items() if not isinstance(one, NativeMedium)
         }
-        self._remember(encoded)
-        self._remember(
-            {key: one for key, one in failed.items() if not LASTING.isdisjoint(one.masked.values())}
-        )
+        lasting = {key: one for key, one in failed.items() if not LASTING.isdisjoint(one.masked.values())}
+        self._remembered.keep(encoded | lasting, self._remembered.generation)
         return encoded | failed | {key: msgspec.structs.replace(encoded[key], cached=False) for key in made}
 
     def _cached(self, wanted: Iterable[bytes]) -> dict[bytes, NativeMedium]:
@@ -243,6 +236,7 @@ class EncoderBank:
 
     def _aligned(self, natives: Mapping[bytes, NativeMedium]) -> dict[bytes, Encoded]:
         """Aligns modality by modality, all media of the call at once."""
+        alignment = self._alignment
         encoded = {
             key: Encoded(descriptions=_descriptions(native), cached=True) for key, native in natives.items()
         }
@@ -250,16 +244,11 @@ class EncoderBank:
             keys = [key for key, native in natives.items() if modality in native.vectors]
             if keys:
                 batch = join([natives[key].vectors[modality] for key in keys])
-                vectors = self._alignment.align(modality, batch.vectors, batch.classes)
+                vectors = alignment.align(modality, batch.vectors, batch.classes)
                 vectors.setflags(write=False)
                 for key, vector in zip(keys, vectors, strict=True):
                     encoded[key].vectors[modality] = vector
         return encoded
-
-    def _remember(self, encoded: Mapping[bytes, Encoded]) -> None:
-        self._remembered.update(encoded)
-        while len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
 
 
 def _failed(medium: Medium, failure: Failure) -> Encoded:

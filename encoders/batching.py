@@ -1,4 +1,4 @@
-"""Decoded media before the encoders: they wait by modality until a batch is full, or nothing else is to do."""
+"""Decoded media before the encoders: they wait by modality until a batch is full, or an encoder is idle."""
 
 import math
 from collections.abc import Iterator, Mapping

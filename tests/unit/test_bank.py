@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoders import bank as bank_module
 from encoders.alignment_artifact import save_alignment
 from encoders.alignment_fit import fit_from_media
 from encoders.bank import EncoderBank
@@ -17,6 +16,7 @@ from encoders.base import SHARED_DIM, Encoded, Medium, Modality
 from encoders.errors import ArtifactError, DecoderCrash, EncodersError, MediumError
 from encoders.media.decoded import Decoded
 from encoders.media.decoding import Decoding
+from encoders.remembered import Remembered
 from encoders.settings import EncoderSettings
 from tests.encoder_samples import picture, sound
 
@@ -276,8 +276,33 @@ def test_what_cannot_be_told_is_masked_all_the_same(bank: EncoderBank) -> None:
     assert bank.encode([Medium(b"unsupported\x00\x01")])[0].masked
 
 
+def test_what_is_at_hand_is_told_while_others_are_encoded(
+    bank: EncoderBank, pool: FakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (known,) = bank.encode([IMAGE_1])
+    forget(bank)
+    told: list[Encoded] = []
+
+    def ask(content: bytes) -> Decoded | MediumError | DecoderCrash:
+        told.extend(bank.at_hand([bank.key(IMAGE_1)]).values())
+        return SAMPLES[content]
+
+    monkeypatch.setattr(pool, "_one", ask)
+    bank.encode([IMAGE_2])
+    assert_same(told[0], known)
+
+
+def test_what_was_made_under_another_alignment_is_not_kept() -> None:
+    remembered = Remembered()
+    before = remembered.generation
+    remembered.clear()
+    remembered.keep({b"old": Encoded()}, before)
+    remembered.keep({b"new": Encoded()}, remembered.generation)
+    assert set(remembered.recall([b"old", b"new"])) == {b"new"}
+
+
 def test_forgets_the_oldest_first(bank: EncoderBank, pool: FakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bank_module, "REMEMBERED", 2)
+    monkeypatch.setattr(bank, "_remembered", Remembered(2))
     bank._cache = None
     bank.encode([IMAGE_1, IMAGE_2])
     bank.encode([IMAGE_1])
