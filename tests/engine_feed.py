@@ -17,6 +17,7 @@ import msgspec
 
 from state.rocks import RocksStore
 from streams.broker.java import Leash
+from streams.broker.running import process_state
 from streams.engine.faults import VARIABLE
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Place
 from streams.kafka import producer
@@ -161,8 +162,7 @@ class EngineProcess:
     def wait_stopped(self, seconds: float = 60.0) -> None:
         """Until it is stopped by SIGSTOP."""
         give_up = time.monotonic() + seconds
-        status = Path(f"/proc/{self._process.pid}/stat")
-        while status.read_text().rpartition(")")[2].split()[0] not in ("T", "t"):
+        while process_state(self._process.pid) not in ("T", "t"):
             assert time.monotonic() < give_up, "it was never stopped"
             time.sleep(0.02)
 

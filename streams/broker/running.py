@@ -48,9 +48,23 @@ def command_line(pid: int) -> str:
 
 def command_line_by_ps(pid: int) -> str:
     """The same, where the system has no /proc."""
-    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return _shown_by_ps(pid, "command=")
+
+
+def _shown_by_ps(pid: int, column: str) -> str:
+    command = ["ps", "-ww", "-o", column, "-p", str(pid)]
     shown = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
     return shown.stdout.strip()
+
+
+def process_state(pid: int) -> str:
+    """The system's letter for what a process does (T: stopped); empty where there is none."""
+    if not Path("/proc/self/stat").exists():
+        return _shown_by_ps(pid, "state=")[:1]
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")[2][:1]
+    except OSError:
+        return ""
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import closing, nullcontext, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -262,26 +262,33 @@ class Standbys(NoStandbys):
         tail.assign(self._positions())
 
     def _begin(self, tail: Tail, number: int) -> None:
-        store = None
         try:
-            store = self._store(number, lock_seconds=0.0)
-            copy = _copy(store, self._label(number), tail.facts(number))
+            facts = tail.facts(number)
+            # The lock keeps the engine from a folder that is being cleared.
+            with self._lock:
+                if number in self._wanted:
+                    self._lent.pop(number, None)
+                    self._copies[number] = self._copy(number, facts)
         except (StateError, PenchantError) as error:
             # The engine may have the store still, or again.
             _log.info("%s: no standby yet: %s", self._label(number), error)
             self._again[number] = time.monotonic() + _AGAIN_SECONDS
-            if store is not None:
-                store.close()
-            return
-        with self._lock:
-            kept = number in self._wanted
-            if kept:
-                self._lent.pop(number, None)
-                self._copies[number] = copy
-        if kept:
-            _log.info("%s: a standby from offset %d", self._label(number), copy.replica.offset)
-        else:
-            store.close()
+
+    def _copy(self, number: int, facts: Facts) -> _Copy:
+        with ExitStack() as opened:
+            store = self._store(number, lock_seconds=0.0)
+            opened.callback(store.close)
+            replica = Replica(store, self._label(number))
+            reached = replica.reached(facts)
+            if reached > facts.changelog_end:
+                # A broker that has only just become the leader may say so: only an owner knows it to be true.
+                raise EngineError(
+                    f"its store is at {reached}, and the changelog ends at {facts.changelog_end}"
+                )
+            replica.begin(facts)
+            opened.pop_all()
+        _log.info("%s: a standby from offset %d", self._label(number), replica.offset)
+        return _Copy(store, replica, facts)
 
     def _read(self, tail: Tail) -> int:
         reading = tail.read(self._positions(), _POLL_SECONDS)
@@ -339,16 +346,6 @@ class Standbys(NoStandbys):
 
     def _label(self, number: int) -> str:
         return f"{self._options.name}-{number}"
-
-
-def _copy(store: Store, label: str, facts: Facts) -> _Copy:
-    replica = Replica(store, label)
-    reached = replica.reached(facts)
-    if reached > facts.changelog_end:
-        # A broker that has only just become the leader may say so: only an owner knows that it is true.
-        raise EngineError(f"its store is at {reached}, and the changelog ends at {facts.changelog_end}")
-    replica.begin(facts)
-    return _Copy(store, replica, facts)
 
 
 def _is_open(store: Store) -> bool:

@@ -13,6 +13,7 @@ import httpx
 
 from streams.broker.java import Leash
 from streams.broker.ports import free_ports
+from streams.broker.running import process_state
 from streams.demo.stage import environment
 from streams.engine.faults import VARIABLE
 from streams.settings import Settings
@@ -66,8 +67,7 @@ class ProductProcess:
     def wait_stopped(self, seconds: float = 120.0) -> None:
         """Until it is stopped by SIGSTOP."""
         give_up = time.monotonic() + seconds
-        status = Path(f"/proc/{self.process.pid}/stat")
-        while status.read_text().rpartition(")")[2].split()[0] not in ("T", "t"):
+        while process_state(self.process.pid) not in ("T", "t"):
             assert time.monotonic() < give_up, "it was never stopped"
             time.sleep(0.02)
 

@@ -1,13 +1,16 @@
 """Standbys on a log in memory, and stores on disk: following, handing over, and what they do not touch."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from state import rocks
 from state.rocks import RocksStore
 from streams.engine import standby
 from streams.engine.engine import Engine, EngineOptions, Resources
@@ -307,6 +310,27 @@ def test_a_bug_ends_the_copies_and_not_the_worker(bench: Bench) -> None:
     until(lambda: bench.tail.closed)
     until(lambda: not bench.standbys._copies)
     bench.standbys.open(0).close()
+
+
+def test_a_store_is_not_opened_while_its_copy_begins(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that begins clears its folder, which nobody holds meanwhile."""
+    clearing, written, cleared = (threading.Event() for _ in range(3))
+
+    def slowly(path: Path, **options: bool) -> None:
+        clearing.set()
+        written.wait(1.0)
+        shutil.rmtree(path, **options)
+        cleared.set()
+
+    monkeypatch.setattr(rocks, "shutil", SimpleNamespace(rmtree=slowly, disk_usage=shutil.disk_usage))
+    bench.standbys.follow({0}, ())
+    assert clearing.wait(SECONDS)
+    store = bench.standbys.open(0)
+    store.write({b"k": b"v"})
+    store.close()
+    written.set()
+    assert cleared.wait(SECONDS)
+    assert bench.on_disk(0)[b"k"] == b"v"
 
 
 def test_copies_keep_to_their_pace(tmp_path: Path) -> None:
