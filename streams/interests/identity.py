@@ -19,6 +19,7 @@ from state.store import Store
 from streams.encode.packs import encode_pack
 from streams.engine.processor import KIND_HELD, Effects, Output, SourceBatch, Work
 from streams.errors import EngineError
+from streams.interests.expiry import Expiry
 from streams.interests.marks import KIND_MARK, NEVER, VERSION, Mark, Marks
 from streams.interests.outputs import Cause
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE, InterestsProcessor, Stored
@@ -50,6 +51,7 @@ class IdentityProcessor:
         self._artifact = artifact
         self._settings = settings
         self._marks: dict[int, Marks] = {}
+        self._expiry = Expiry(settings.interests.expire_days, KIND_FUSION, artifact)
 
     def decode(self, value: bytes) -> SourceBatch[Row]:
         """Raises RecordError for bytes that are no pack."""
@@ -62,6 +64,9 @@ class IdentityProcessor:
 
     def apply(self, work: Mapping[int, Work[Row]], stored: Stored, clock_ms: int) -> dict[int, Effects]:
         """As the inner one; commands take effect at their place among the rows."""
+        if self._expiry.active:
+            for number, part in work.items():
+                self._expiry.see(number, part.rows)
         if not any(self._marks[number] for number in work) and not any(map(_commanded, work.values())):
             return self._inner.apply(work, stored, clock_ms)
         turn = _Turn(self._inner, self._settings, work, stored, clock_ms)
@@ -69,6 +74,7 @@ class IdentityProcessor:
             for number, part in work.items():
                 obedience = _Obedience(turn, number, self._marks[number], self._artifact)
                 obedience.end([key for key in part.due if key.startswith(KIND_MARK)])
+                obedience.expire([key[1:] for key in part.due if key.startswith(KIND_FUSION)])
                 for row in part.rows:
                     obedience.take(row)
         except (StateError, msgspec.DecodeError) as error:
@@ -78,13 +84,17 @@ class IdentityProcessor:
     def opened(self, partition: int, store: Store) -> None:
         self._inner.opened(partition, store)
         self._marks[partition] = Marks(dict(store.scan(KIND_MARK)))
+        self._expiry.opened(partition, store)
 
     def closed(self, partition: int) -> None:
         self._inner.closed(partition)
         self._marks.pop(partition, None)
+        self._expiry.closed(partition)
 
     def due(self, partition: int, clock_ms: int) -> list[bytes]:
         ended = self._marks[partition].ended(clock_ms)
+        if self._expiry.active:
+            ended += self._expiry.due(partition, clock_ms)
         held = self._inner.due(partition, clock_ms)
         return held + ended if ended else held
 
@@ -187,6 +197,14 @@ class _Obedience:
         for key in marks:
             self._marks.drop(key)
             self._share.put(key, None)
+
+    def expire(self, users: Iterable[bytes]) -> None:
+        """These have not come for long, unless they come just now."""
+        coming = {row.user_id.encode() for row in self._share.part.rows}
+        for user in users:
+            if user not in coming:
+                self._drop(user.decode())
+                self._share.effects.counts["expired"] += 1
 
     def take(self, row: Row) -> None:
         command = row.command
