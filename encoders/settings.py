@@ -64,6 +64,10 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A text longer than its encoder reads is seen in at most so many windows, spread over it; 1 leaves out
     what lies beyond the first."""
     decode_timeout_seconds: float = 10.0
-    decode_workers: int = 1
+    decode_workers: int = 0
+    """Processes that decode; 0 means half of the cores, at most 8."""
     batch_items: int = 64
     cache_bytes: int = 2 * 1024 * 1024 * 1024
+    bulk_vectors: str = ""
+    """Folder that `penchant encode-catalogue` fills, `cache_bytes` at most, and every encode worker reads;
+    empty means one in `app.data`."""

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import cast
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Cache,
     DBCompactionStyle,
@@ -113,6 +114,24 @@ class VectorCache:
             self._store = Rdict(str(self._path), self._options)
         except Exception as failure:
             LOGGER.warning("vector cache %s is off until the next start: %s", self._path, failure)
+
+
+class StoredVectors:
+    """What lay in the folder of a vector cache when this was made, whoever fills it meanwhile; read-only.
+
+    Errors are RocksDB's, of any class.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._store = Rdict(str(path), _options(0), access_type=AccessType.read_only())
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values of the keys in their order, None for a key that is not there."""
+        return cast(list[bytes | None], self._store.get(list(keys))) if keys else []
+
+    def close(self) -> None:
+        """Lets the folder go."""
+        _close_quietly(self._store)
 
 
 def _options(max_bytes: int) -> Options:

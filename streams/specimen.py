@@ -10,12 +10,12 @@ from encoders.bank import EncoderBank
 from encoders.base import Encoded, Medium, Modality
 from encoders.describe.description import Description
 from encoders.errors import MediumError
+from encoders.layered_cache import LayeredCache
 from encoders.media.language import MOST_CHARACTERS as LANGUAGE_CHARACTERS
 from encoders.media.language import detect_language
 from encoders.media.sniff import sniff
 from encoders.media.text import decode_text
 from encoders.native import join
-from encoders.vector_cache import VectorCache
 from streams.encode.vectors import mean_direction
 from streams.shelf import Neighbour, Shelf
 
@@ -59,7 +59,7 @@ class Stopwatch:
 class Bypass:
     """A vector cache that can be passed by, so that what is looked at is encoded and not remembered."""
 
-    def __init__(self, cache: VectorCache | None) -> None:
+    def __init__(self, cache: LayeredCache | None) -> None:
         self._cache = cache
         self.passed_by = False
 

@@ -1,6 +1,7 @@
 """Decodes untrusted media in child processes, each replaced when it crashes or takes too long."""
 
 import logging
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, LifoQueue
@@ -16,12 +17,13 @@ from encoders.settings import EncoderSettings
 
 LOGGER = logging.getLogger(__name__)
 
+MOST_PROCESSES = 8
 MOST_CRASHES = 3
 """How often a medium may end its process before it is given up."""
 
 
 class DecodePool:
-    """`settings.decode_workers` child processes, started when first needed. Any thread may call it.
+    """As many child processes as the settings say, started when first needed. Any thread may call it.
 
     A medium that takes longer than `decode_timeout_seconds` is "too_slow"; one that ends its process three
     times is a DecoderCrash. Neither touches the others of its batch. Text is decoded here: it runs no
@@ -31,7 +33,7 @@ class DecodePool:
     def __init__(self, settings: EncoderSettings, command: Sequence[str] = CHILD_COMMAND) -> None:
         self._settings = settings
         self._command = command
-        self._threads = ThreadPoolExecutor(settings.decode_workers, thread_name_prefix="decode")
+        self._threads = ThreadPoolExecutor(_processes(settings), thread_name_prefix="decode")
         self._idle: LifoQueue[Child] = LifoQueue()
         self._children: set[Child] = set()
         self._lock = Lock()
@@ -106,3 +108,8 @@ class DecodePool:
         with self._lock:
             self._children.discard(child)
         return child.close()
+
+
+def _processes(settings: EncoderSettings) -> int:
+    """The other half of the cores is for the encoders, and for the worker itself."""
+    return settings.decode_workers or max(1, min(MOST_PROCESSES, (os.cpu_count() or 1) // 2))

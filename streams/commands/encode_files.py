@@ -13,8 +13,9 @@ from encoders.base import Encoded, Medium, Modality
 from encoders.errors import EncodersError, MediumError
 from encoders.fetch import Fetcher, FetchRequest
 from encoders.known_media import KnownMedia
+from encoders.layered_cache import LayeredCache
 from encoders.media.pool import DecodePool
-from encoders.vector_cache import VectorCache
+from streams.encode.configured_media import configured_cache
 from streams.encode.instance import Instance
 from streams.encode.media import MediaEncoder
 from streams.errors import InputError, TopicError
@@ -100,11 +101,9 @@ def _looked_at(
     return Encoded(), Specimen(name, 0, "unknown", masked={"unknown": f"{medium.reason}: {medium.detail}"})
 
 
-def _cache(settings: Settings, stack: ExitStack) -> VectorCache:
+def _cache(settings: Settings, stack: ExitStack) -> LayeredCache:
     instance = stack.enter_context(Instance(Path(settings.app.data)))
-    cache = VectorCache(instance.folder / "vectors", settings.encoders.cache_bytes)
-    stack.callback(cache.close)
-    return cache
+    return configured_cache(settings, instance.folder, stack)
 
 
 def _shelf(

@@ -7,6 +7,7 @@ from encoders.bank import EncoderBank
 from encoders.base import Modality
 from encoders.fetch import Fetcher
 from encoders.known_media import KnownMedia
+from encoders.layered_cache import BulkVectors, LayeredCache
 from encoders.media.pool import DecodePool
 from encoders.vector_cache import VectorCache
 from streams.encode.media import MediaEncoder
@@ -16,7 +17,7 @@ from streams.settings import Settings
 
 def configured_media(settings: Settings, folder: Path, stack: ExitStack) -> MediaEncoder:
     """What fetches and encodes media; its vector cache lies in the folder, and the stack closes it."""
-    cache = _cache(settings, folder, stack)
+    cache = configured_cache(settings, folder, stack)
     bank = _bank(settings, cache, stack)
     fetcher = Fetcher(settings.fetch)
     stack.callback(fetcher.close)
@@ -26,16 +27,23 @@ def configured_media(settings: Settings, folder: Path, stack: ExitStack) -> Medi
 
 def configured_bank(settings: Settings, folder: Path, stack: ExitStack) -> EncoderBank:
     """The encoders with their decoders, and the vector cache in the folder; the stack closes them."""
-    return _bank(settings, _cache(settings, folder, stack), stack)
+    return _bank(settings, configured_cache(settings, folder, stack), stack)
 
 
-def _cache(settings: Settings, folder: Path, stack: ExitStack) -> VectorCache:
-    cache = VectorCache(folder / "vectors", settings.encoders.cache_bytes)
+def configured_cache(settings: Settings, folder: Path, stack: ExitStack) -> LayeredCache:
+    """The vector cache in the folder, in front of what was encoded in bulk; the stack closes them."""
+    own = VectorCache(folder / "vectors", settings.encoders.cache_bytes)
+    cache = LayeredCache(own, BulkVectors(bulk_folder(settings)))
     stack.callback(cache.close)
     return cache
 
 
-def _bank(settings: Settings, cache: VectorCache, stack: ExitStack) -> EncoderBank:
+def bulk_folder(settings: Settings) -> Path:
+    """Where `penchant encode-catalogue` puts vectors, and encode workers look for them."""
+    return Path(settings.encoders.bulk_vectors or Path(settings.app.data) / "catalogue-vectors")
+
+
+def _bank(settings: Settings, cache: LayeredCache, stack: ExitStack) -> EncoderBank:
     pool = DecodePool(settings.encoders)
     stack.callback(pool.close)
     return EncoderBank(settings.encoders, cache, pool, _observe)
