@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from encoders.base import MODALITIES
 from state.fusion import Readouts
 from state.layout import HALF_LIVES_SECONDS
+from state.profile import Profile, topic_shares
 from state.trending import ItemDelta
 from streams.engine.processor import Headers, Output
 from streams.interests.numerals import DECIMALS, shortest, unit_vectors
@@ -75,9 +76,8 @@ class Portraits:
         self._heads = _heads(readouts)
         self._modalities = _rounded(readouts.modalities).tolist()
 
-    def interest(self, user: int, causes: bytes, topics: Mapping[str, float], as_of: bytes) -> bytes:
+    def interest(self, user: int, causes: bytes, topics: bytes, as_of: bytes) -> bytes:
         """The record of `interests` for the user at place `user` of the batch."""
-        rounded = {name: int(share * _ONE + 0.5) / _ONE for name, share in topics.items()}
         modalities = {
             name: share
             for name, share in zip(_MODALITY_NAMES, self._modalities[user], strict=True)
@@ -87,7 +87,7 @@ class Portraits:
             self._openings[user],
             self._vectors[user],
             self._heads[user],
-            _json.encode(rounded),
+            topics,
             _json.encode(modalities),
             self._counts[user],
             causes,
@@ -97,6 +97,12 @@ class Portraits:
     def recommendation(self, user: int, causes: bytes, places: bytes) -> bytes:
         """The record of `recommendations` for the user at place `user` of the batch."""
         return b'%b,"items":%b,"caused_by":%b}' % (self._openings[user], places, causes)
+
+
+def topics_text(profile: Profile, vocabulary: Mapping[str, str]) -> bytes:
+    """The `topics` of an interest as JSON."""
+    shares = topic_shares(profile, TOPICS, vocabulary)
+    return _json.encode({name: int(share * _ONE + 0.5) / _ONE for name, share in shares.items()})
 
 
 def delta_output(topic: str, delta: ItemDelta) -> Output:

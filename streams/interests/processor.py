@@ -10,14 +10,14 @@ from state.catalogue import Catalogue
 from state.errors import StateError
 from state.events import ACTIONS, Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
-from state.profile import Profile, decode_profile, encode_profile, fold_profile, topic_shares
+from state.profile import Profile, decode_profile, encode_profile, fold_profile
 from state.recommend import Audience, Recommender
 from state.store import Store
 from state.trending import ItemDelta
 from streams.engine.processor import KIND_HELD, Effects, Output, Refusal, SourceBatch, Work
 from streams.errors import EngineError, RecordError
 from streams.interests.holdback import Held, Holdback
-from streams.interests.outputs import CAUSES, TOPICS, Cause, Portraits, as_of_text, delta_output
+from streams.interests.outputs import CAUSES, Cause, Portraits, as_of_text, delta_output, topics_text
 from streams.interests.places import Places
 from streams.settings import Settings
 from streams.topic_ids import id_text
@@ -33,9 +33,10 @@ _OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
 
 _EVENT, _AMEND = int(RowKind.EVENT), int(RowKind.AMEND)
 _TOGETHER = 64
-"""Users who are read and ranked at a time: what they need together stays in a core's cache."""
+"""Users who are worked on at a time: what they need together stays in a core's cache."""
 
 Stored = Mapping[int, Mapping[bytes, bytes | None]]
+Deltas = Mapping[int, dict[str, ItemDelta]]
 Changed = Mapping[int, Mapping[str, Cause]]
 _UNCHANGED: Changed = {}
 
@@ -51,13 +52,23 @@ class _Member:
     rows: list[Row] = field(default_factory=list)
     due: bool = False
     state: bytes | None = None
-    profile: Profile = field(default_factory=Profile)
+    held: bytes | None = None
+    """The stored profile; decoded where it is wanted."""
+    decoded: Profile | None = None
+    topics: bytes = b""
+    """Topics of the interest as JSON, once they are written."""
     cause: Cause | None = None
     """Of the rows that counted; None where none did."""
     slate_cause: Cause | None = None
     """Of a slate to be made now."""
     moment: int = 0
     """Broker's time of the latest row that counted: what availability and expiry are judged at."""
+
+    @property
+    def profile(self) -> Profile:
+        if self.decoded is None:
+            self.decoded = decode_profile(self.held)
+        return self.decoded
 
 
 class InterestsProcessor:
@@ -106,12 +117,16 @@ class InterestsProcessor:
         otherwise than by rows are shown, too."""
         effects = {partition: Effects() for partition in work}
         try:
-            members = _members(work, stored, changed)
-            self._fold(members, stored, effects)
-            shown = [member for member in members if member.cause is not None or member.due]
-            self._hold(shown, stored, effects, clock_ms)
-            for part in _parts([member for member in shown if member.state is not None]):
-                self._publish(part, work, effects)
+            deltas: Deltas = {partition: {} for partition in work}
+            for part in _parts(_members(work, stored, changed)):
+                self._fold(part, effects, deltas)
+                shown = [member for member in part if member.cause is not None or member.due]
+                self._hold(shown, stored, effects, clock_ms)
+                self._publish([member for member in shown if member.state is not None], work, effects)
+            for partition, effect in effects.items():
+                effect.outputs += [
+                    delta_output(self._topics.item_deltas, delta) for delta in deltas[partition].values()
+                ]
         except StateError as error:
             raise EngineError(str(error)) from error
         return effects
@@ -129,10 +144,9 @@ class InterestsProcessor:
     def due(self, partition: int, clock_ms: int) -> list[bytes]:
         return self._holdback.due(partition, clock_ms)
 
-    def _fold(self, members: Sequence[_Member], stored: Stored, effects: Mapping[int, Effects]) -> None:
+    def _fold(self, members: Sequence[_Member], effects: Mapping[int, Effects], deltas: Deltas) -> None:
         moved = [member for member in members if member.rows]
         folded = self._fusion.fold([member.state for member in moved], [member.rows for member in moved])
-        deltas: dict[int, dict[str, ItemDelta]] = {partition: {} for partition in effects}
         told: dict[int, list[Outcome]] = {partition: [] for partition in effects}
         for member, state, outcomes in zip(moved, folded.states, folded.outcomes, strict=True):
             effect = effects[member.partition]
@@ -148,23 +162,19 @@ class InterestsProcessor:
                     if outcome not in _WITHOUT_EFFECT
                 ]
             if counted:
-                self._count(member, counted, stored, effect)
+                self._count(member, counted, effect)
                 _count_items(deltas[member.partition], counted)
         for partition, effect in effects.items():
             effect.counts.update([_OUTCOME_NAMES[outcome] for outcome in told[partition]])
-            effect.outputs += [
-                delta_output(self._topics.item_deltas, delta) for delta in deltas[partition].values()
-            ]
 
-    def _count(self, member: _Member, rows: Sequence[Row], stored: Stored, effect: Effects) -> None:
-        key = KIND_PROFILE + member.key
-        before = stored[member.partition].get(key)
-        fold_profile(
-            member.profile, [(row, 0 if row.item_id is None else item_hash(row.item_id)) for row in rows]
-        )
-        after = encode_profile(member.profile)
-        if after != before:
-            effect.puts[key] = after
+    def _count(self, member: _Member, rows: Sequence[Row], effect: Effects) -> None:
+        profile = member.profile
+        fold_profile(profile, [(row, 0 if row.item_id is None else item_hash(row.item_id)) for row in rows])
+        after = encode_profile(profile)
+        if after != member.held:
+            effect.puts[KIND_PROFILE + member.key] = after
+        # Now, while the profile is in a core's cache.
+        member.topics = topics_text(profile, self._catalogue.topic_names)
         traces = [row.traceparent for row in rows if row.traceparent is not None]
         member.cause = Cause(
             [row.event_id for row in rows[-CAUSES:]], rows[-1].time, traces[-1] if traces else None
@@ -192,6 +202,8 @@ class InterestsProcessor:
     def _publish(
         self, members: Sequence[_Member], work: Mapping[int, Work[Row]], effects: Mapping[int, Effects]
     ) -> None:
+        if not members:
+            return
         readouts = self._fusion.read([member.state for member in members if member.state is not None])
         portraits = Portraits(readouts, self._fusion.artifact.version, [member.user_id for member in members])
         slates = self._rank(members, readouts)
@@ -204,7 +216,7 @@ class InterestsProcessor:
             cause, slate_cause = member.cause, member.slate_cause
             causes = b"" if cause is None else cause.text()
             if cause is not None:
-                topics = topic_shares(member.profile, TOPICS, self._catalogue.topic_names)
+                topics = member.topics or topics_text(member.profile, self._catalogue.topic_names)
                 value = portraits.interest(place, causes, topics, as_of[member.partition])
                 outputs.append(Output(self._topics.interests, member.key, value, cause.headers()))
             if slate_cause is not None:
@@ -270,7 +282,7 @@ def _members(work: Mapping[int, Work[Row]], stored: Stored, changed: Changed) ->
                     user_id,
                     key,
                     state=values.get(KIND_FUSION + key),
-                    profile=decode_profile(values.get(KIND_PROFILE + key)),
+                    held=values.get(KIND_PROFILE + key),
                 )
         for row in part.rows:
             by_user[row.user_id].rows.append(row)

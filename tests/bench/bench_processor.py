@@ -35,7 +35,6 @@ from state.diversity import choose
 from state.events import Pack, Row
 from state.fusion import Fusion
 from state.prior import content_prior
-from state.profile import topic_shares
 from state.readout import Reader
 from state.reasons import Explainer
 from state.recommend import Recommender
@@ -47,7 +46,7 @@ from streams.engine.guard import Delivery
 from streams.engine.journal import Changes
 from streams.engine.processor import Output, Processor, Work
 from streams.interests import processor as interests
-from streams.interests.outputs import Portraits
+from streams.interests.outputs import Portraits, topics_text
 from streams.interests.processor import InterestsProcessor
 from streams.settings import Settings
 from streams.testing import MemoryJournal, MemoryLog
@@ -69,7 +68,7 @@ STEPS: tuple[tuple[object, str], ...] = (
     (sys.modules[choose.__module__], "choose"),
     (Explainer, "explain"),
     (Portraits, "__init__"),
-    (interests, topic_shares.__name__),
+    (interests, topics_text.__name__),
     (Portraits, "interest"),
     (Portraits, "recommendation"),
 )
