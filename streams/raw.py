@@ -8,9 +8,12 @@ from state.events import NO_TOPIC
 RawHeaders = Sequence[tuple[str, bytes | None]]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class RawRecord:
-    """One record of one partition. `timestamp` is the broker's (or the producer's), epoch milliseconds."""
+    """One record of one partition. `timestamp` is the broker's (or the producer's), epoch milliseconds.
+
+    Never changed; not frozen, since that makes a record four times as dear to make.
+    """
 
     topic: str
     partition: int

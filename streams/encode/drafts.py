@@ -19,8 +19,6 @@ from streams.errors import RecordError
 
 MAX_ROW_TEXT = 2_000
 """Characters of a comment or of search words that go on in the row; encoded is all of it."""
-MAX_TOPICS = 64
-MAX_TOPIC_LENGTH = 200
 UNKNOWN_ITEM = "unknown_item"
 
 _SEARCH = ACTIONS.index(Action.SEARCH)
@@ -61,6 +59,8 @@ Missing = str | Wanted
 def plan_event(event: Event, items: ItemLookup) -> Plan:
     """Which media of an event must be encoded, given the items that are known already."""
     interaction = event.interaction
+    if not interaction.media and interaction.text is None:
+        return Plan(event, [], None, [], {})
     found = read_references(interaction.media)
     comment = None
     if interaction.text is not None and interaction.text.strip():
@@ -70,6 +70,25 @@ def plan_event(event: Event, items: ItemLookup) -> Plan:
         elif not _speaks(interaction.item_id, items):
             comment = text
     return Plan(event, found.wanted, comment, found.items, found.masked)
+
+
+def plain_row(plan: Plan, items: ItemLookup) -> Row | None:
+    """The row of an event that brings nothing but a known item, as most do; None for others.
+
+    The same as `compose(draft_event(plan))` gives, at a third of the cost.
+    """
+    item_id = plan.event.interaction.item_id
+    if item_id is None or plan.wanted or plan.comment is not None or plan.items or plan.masked:
+        return None
+    item = items.get(item_id)
+    if item is None:
+        return None
+    row = _bare_row(plan.event)
+    row.vectors = item.vectors
+    if item.masked:
+        row.masked = {code: reason for code, reason in item.masked.items() if code not in item.vectors}
+    row.topics = item.topics
+    return row
 
 
 def draft_event(plan: Plan, media: EncodedMedia) -> Draft:
@@ -133,7 +152,7 @@ def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[Missing]]:
         draft.row,
         vectors=vectors,
         masked={code: reason for code, reason in masked.items() if code not in vectors},
-        topics=() if item is None else bounded_topics(item.topics),
+        topics=() if item is None else item.topics,
     )
     return row, missing
 
@@ -141,11 +160,6 @@ def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[Missing]]:
 def amend(row: Row, sequence: int) -> Row:
     """The row as a correction of the event that it was composed from."""
     return msgspec.structs.replace(row, offset=-1, kind=int(RowKind.AMEND), sequence=sequence)
-
-
-def bounded_topics(topics: tuple[str, ...]) -> tuple[str, ...]:
-    """Topics within MAX_TOPICS and MAX_TOPIC_LENGTH."""
-    return tuple(topic[:MAX_TOPIC_LENGTH] for topic in topics[:MAX_TOPICS])
 
 
 def _speaks(item_id: str | None, items: ItemLookup) -> bool:

@@ -2,12 +2,17 @@
 
 import sys
 import threading
+from collections.abc import Iterable
+from itertools import islice
 from typing import Protocol
 
 import msgspec
 
 from state.events import NO_TOPIC
 from state.items import EncodedItem
+
+MAX_TOPICS = 64
+MAX_TOPIC_LENGTH = 200
 
 
 class KnownItem(msgspec.Struct, gc=False):
@@ -26,9 +31,17 @@ class KnownItem(msgspec.Struct, gc=False):
     withdrawn: bool = False
     topic: bytes = NO_TOPIC
 
-    @property
-    def topics(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.categories, *self.tags)))
+    topics: tuple[str, ...] = ()
+    """Categories and tags as rows have them: made once, in the place of both."""
+
+    def __post_init__(self) -> None:
+        self.topics = bounded_topics(dict.fromkeys((*self.categories, *self.tags)))
+        self.tags = self.categories = ()
+
+
+def bounded_topics(topics: Iterable[str]) -> tuple[str, ...]:
+    """Topics within MAX_TOPICS and MAX_TOPIC_LENGTH."""
+    return tuple(topic[:MAX_TOPIC_LENGTH] for topic in islice(topics, MAX_TOPICS))
 
 
 class ItemLookup(Protocol):
@@ -85,8 +98,7 @@ class ItemView:
             if before is not None and _is_later(before, item):
                 return
             item.topic = self._topics.setdefault(item.topic, item.topic)
-            item.tags = tuple(map(sys.intern, item.tags))
-            item.categories = tuple(map(sys.intern, item.categories))
+            item.topics = tuple(map(sys.intern, item.topics))
             self._items[item.item_id] = item
             if self.caught_up.is_set() and not item.withdrawn:
                 self._arrived.add(item.item_id)

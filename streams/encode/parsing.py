@@ -23,7 +23,7 @@ _items = msgspec.json.Decoder(Item)
 RecordT = TypeVar("RecordT")
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Event:
     """A good interaction. `action` indexes ACTIONS, `time` is epoch milliseconds."""
 
@@ -152,5 +152,7 @@ def _time(value: Timestamp, field: str) -> int:
 
 
 def _traceparent(record: RawRecord) -> str | None:
+    if not record.headers:
+        return None
     value = header(record.headers, "traceparent")
     return value.decode() if value is not None and _TRACEPARENT.fullmatch(value) else None

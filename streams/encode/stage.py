@@ -1,11 +1,10 @@
 """The encode stage: records in, what must be written out. No Kafka client and no clock of its own in here."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import TypeVar
 
 import msgspec
 
@@ -13,7 +12,17 @@ from encoders.base import MODALITIES, Encoded
 from state.events import Row
 from state.items import EncodedItem
 from streams.dead_letters import DeadLetter, set_aside
-from streams.encode.drafts import Draft, Missing, Plan, amend, compose, draft_event, plan_event, with_late
+from streams.encode.drafts import (
+    Draft,
+    Missing,
+    Plan,
+    amend,
+    compose,
+    draft_event,
+    plain_row,
+    plan_event,
+    with_late,
+)
 from streams.encode.item_view import ItemView, KnownItem, Overlay, known
 from streams.encode.items import ItemPlan, encode_item, plan_item, withdraw
 from streams.encode.late_items import LateItem, LateItems, late_item
@@ -31,7 +40,6 @@ from streams.settings import Settings
 STAGE = "encode"
 
 Step = Plan | ItemPlan | Withdrawal | Row
-ResultT = TypeVar("ResultT")
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.msgpack.Encoder()
@@ -83,7 +91,7 @@ class _Batch:
     media: EncodedMedia
     items: Overlay
     outcome: Outcome
-    rows: dict[int, list[Row]] = field(default_factory=dict)
+    rows: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     commands: dict[int, list[Row]] = field(default_factory=dict)
 
 
@@ -121,7 +129,7 @@ class EncodeStage:
         """
         outcome = Outcome()
         steps = self._plan(records, max_fetched, outcome)
-        media = self._media.encode(_media_of(steps))
+        media = self._media.encode(one for _, step in steps for one in _media_of(step))
         outcome.cache.update("hit" if each.cached else "miss" for each in media.encoded.values())
         batch = _Batch(media, Overlay(self.view), outcome)
         self._renew(news, batch)
@@ -130,7 +138,10 @@ class EncodeStage:
                 self._guard(outcome, record, partial(self._item, step, batch))
         for record, step in steps:
             if isinstance(step, Plan):
-                self._guard(outcome, record, partial(self._event, step, batch))
+                try:
+                    self._event(step, batch)
+                except Exception as error:
+                    self._fail(outcome, record, error)
             elif isinstance(step, Row):
                 self._command(step, batch)
         self._pack(records[: outcome.taken], borders, batch)
@@ -164,11 +175,15 @@ class EncodeStage:
         steps: list[tuple[RawRecord, Step]] = []
         uris: set[Wanted] = set()
         for record in records:
-            step = self._guard(outcome, record, partial(self._step, record))
-            remote = {one for one in _media_of([(record, step)]) if one.uri is not None} if step else set()
-            if outcome.taken and len(uris | remote) > max_fetched:
+            step = None
+            try:
+                step = self._step(record)
+            except Exception as error:
+                self._fail(outcome, record, error)
+            remote = [one for one in _media_of(step) if one.uri is not None]
+            if remote and outcome.taken and len(uris.union(remote)) > max_fetched:
                 break
-            uris |= remote
+            uris.update(remote)
             outcome.taken += 1
             if step is not None:
                 steps.append((record, step))
@@ -220,12 +235,14 @@ class EncodeStage:
 
     def _event(self, plan: Plan, batch: _Batch) -> None:
         outcome = batch.outcome
-        draft = draft_event(plan, batch.media)
-        row, missing = compose(draft, batch.items)
-        batch.rows.setdefault(draft.partition, []).append(row)
-        if missing:
-            outcome.remembered.append((draft, missing))
-            outcome.late |= draft.late
+        row = plain_row(plan, batch.items)
+        if row is None:
+            draft = draft_event(plan, batch.media)
+            row, missing = compose(draft, batch.items)
+            if missing:
+                outcome.remembered.append((draft, missing))
+                outcome.late |= draft.late
+        batch.rows[plan.event.record.partition].append(row)
         outcome.clamped += plan.event.clamped
         outcome.events["encoded" if row.vectors else "empty"] += 1
         _count_masked(row.masked, outcome)
@@ -262,26 +279,26 @@ class EncodeStage:
             for pack in cut_packs(NO_RANGE, -1, rows):
                 outcome.packs.extend((partition, value) for value in encode_pack(pack))
 
-    def _guard(self, outcome: Outcome, record: RawRecord, step: Callable[[], ResultT]) -> ResultT | None:
+    def _guard(self, outcome: Outcome, record: RawRecord, step: Callable[[], None]) -> None:
         """Run a step of one record; where it fails, the record is a dead letter and the batch goes on."""
         try:
-            return step()
-        except RecordError as error:
-            failure = error
+            step()
         except Exception as error:
+            self._fail(outcome, record, error)
+
+    def _fail(self, outcome: Outcome, record: RawRecord, error: Exception) -> None:
+        """To be called while the error is handled."""
+        if not isinstance(error, RecordError):
             _log.exception("a step failed at %s-%d offset %d", record.topic, record.partition, record.offset)
-            failure = RecordError("internal_error", f"{type(error).__name__}: {error}")
-        outcome.dead_letters.append(set_aside(record, STAGE, failure))
+            error = RecordError("internal_error", f"{type(error).__name__}: {error}")
+        outcome.dead_letters.append(set_aside(record, STAGE, error))
         outcome.events["dead_letter"] += 1
-        return None
 
 
-def _media_of(steps: Iterable[tuple[RawRecord, Step]]) -> Iterable[Wanted]:
-    for _, step in steps:
-        if isinstance(step, Plan):
-            yield from step.media()
-        elif isinstance(step, ItemPlan):
-            yield from step.wanted
+def _media_of(step: Step | None) -> Sequence[Wanted]:
+    if isinstance(step, Plan):
+        return step.media()
+    return step.wanted if isinstance(step, ItemPlan) else ()
 
 
 def _encode_item(item: EncodedItem) -> bytes:
