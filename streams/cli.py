@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "items": ("items", "Load items into the catalogue, and withdraw them."),
     "send": ("send", "Send interaction events."),
     "dead-letters": ("dead_letters", "List, show and redrive records that were set aside."),
+    "user": ("user", "Show, export, forget and merge users."),
     "watch": ("watch", "Watch interests and recommendations change."),
     "train": ("train", "Fit what can be fitted to your own catalogue."),
     "doctor": ("doctor", "Check broker, topics, models, device, disk, clock and settings."),

@@ -43,6 +43,11 @@ def user_topics(settings: Settings) -> tuple[str, ...]:
     return settings.topics.interests, settings.topics.recommendations
 
 
+def aliases_of(value: bytes | None) -> list[str]:
+    """Users who became part of one, of the value that is stored for that one."""
+    return [] if value is None else _aliases.decode(value)
+
+
 class IdentityProcessor:
     """See the module. Batches without commands, in partitions without marks, go straight to `inner`."""
 
@@ -324,8 +329,7 @@ class _Obedience:
         return found
 
     def _aliases(self, user_id: str) -> list[str]:
-        value = self._share.values.get(KIND_ALIASES + user_id.encode())
-        return [] if value is None else _aliases.decode(value)
+        return aliases_of(self._share.values.get(KIND_ALIASES + user_id.encode()))
 
     def _mark(self, user_id: str, mark: Mark | None) -> None:
         self._share.put(*self._marks.put(user_id, mark))
