@@ -91,8 +91,8 @@ class Standbys(NoStandbys):
         self._awaited: set[int] = set()
         self._copies: dict[int, _Copy] = {}
         self._lent: dict[int, Store] = {}
-        self._served: set[int] = set()
-        """Partitions whose stores are lent, or about to be, and not known to be closed."""
+        self._opening: set[int] = set()
+        """Partitions whose stores are about to be lent."""
         self._known: dict[int, int] = {}
         """Changelog offset that each store had reached when it was last looked at."""
         self._again: dict[int, float] = defaultdict(float)
@@ -117,14 +117,17 @@ class Standbys(NoStandbys):
         with self._lock:
             self._wanted.discard(number)
             self._awaited.discard(number)
-            self._served.add(number)
-            self._lent.pop(number, None)
+            self._opening.add(number)
             copy = self._copies.pop(number, None)
         if copy is not None:
             _log.info("%s: the standby at offset %d takes over", self._label(number), copy.replica.offset)
             _forget(self._label(number))
-        store = copy.store if copy is not None else self._store(number)
-        self._lent[number] = store
+        try:
+            store = copy.store if copy is not None else self._store(number)
+            self._lent[number] = store
+        finally:
+            with self._lock:
+                self._opening.discard(number)
         return store
 
     def follow(self, numbers: Iterable[int], awaited: Iterable[int]) -> None:
@@ -224,8 +227,7 @@ class Standbys(NoStandbys):
             return
         self._tidy_at = time.monotonic() + min(_TIDY_SECONDS, self._options.left_seconds)
         with self._lock:
-            self._served.difference_update([n for n, store in self._lent.items() if not _is_open(store)])
-            used = self._served | self._wanted | self._awaited | self._copies.keys()
+            used = {number for number in self._leftovers.numbers() if self._is_used(number)}
         numbers = self._leftovers.due(used)
         if not numbers:
             return
@@ -237,6 +239,12 @@ class Standbys(NoStandbys):
                     _log.info("%s: its store stays: %s", self._label(number), error)
                     self._leftovers.keep(number)
 
+    def _is_used(self, number: int) -> bool:
+        """Whether its store is served, copied, or to be either."""
+        lent = self._lent.get(number)
+        asked_for = number in self._wanted | self._awaited | self._opening | self._copies.keys()
+        return asked_for or (lent is not None and _is_open(lent))
+
     def _remove(self, number: int, tail: Tail) -> None:
         facts = tail.facts(number)
         store = self._store(number, lock_seconds=0.0)
@@ -245,7 +253,7 @@ class Standbys(NoStandbys):
         finally:
             store.close()
         with self._lock:
-            if not spare or number in self._wanted | self._served:
+            if not spare or self._is_used(number):
                 self._leftovers.keep(number)
                 return
             self._known.pop(number, None)

@@ -429,3 +429,18 @@ def test_what_a_killed_process_had_begun_to_remove_is_removed(bench: Bench) -> N
     again.start()
     again.stop()
     assert sorted(path.name for path in bench.folder.iterdir()) == ["notes"]
+
+
+def test_a_store_that_was_served_and_then_copied_is_removed_too(bench: Bench) -> None:
+    again = left(bench, seconds=HOUR_MS)
+    again.stop()
+    again = bench.made(left_seconds=0.0)
+    again.follow({1}, ())
+    served = again.open(0)
+    again.start()
+    served.close()
+    again.follow({0, 1}, ())
+    until(lambda: again.level(0))
+    again.follow({1}, ())
+    until(lambda: not (bench.folder / "0").exists())
+    again.stop()
