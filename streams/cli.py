@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "topics": ("topics", "Create and check the topics."),
     "run": ("run", "Run all workers in this process."),
     "encode": ("encode", "Run the encode worker; with files, show what encoding them gives."),
+    "encode-catalogue": ("encode_catalogue", "Encode a whole catalogue in bulk, ahead of the workers."),
     "interests": ("interests", "Run the interests worker."),
     "items": ("items", "Load items into the catalogue, and withdraw them."),
     "send": ("send", "Send interaction events."),

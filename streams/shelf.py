@@ -9,13 +9,12 @@ import numpy as np
 
 from encoders.base import Float32
 from state.items import EncodedItem
-from streams.encode.items import encode_item, plan_item
+from streams.bulk_encoding import encoded_windows
+from streams.encode.items import encode_item
 from streams.encode.media import MediaEncoder
-from streams.encode.parsing import NewItem
 from streams.encode.vectors import from_wire, mean_direction
 from streams.errors import InputError
-from streams.item_sources import Found, open_source
-from streams.raw import RawRecord
+from streams.item_sources import open_source
 from streams.settings import Settings
 
 REACH_SECONDS = 1.0
@@ -78,13 +77,10 @@ def read_items(settings: Settings, tell: Tell) -> Iterator[EncodedItem]:
 
 def encode_catalogue(path: Path, media: MediaEncoder, tell: Tell) -> Iterator[EncodedItem]:
     """The items of JSON lines, a table or a folder of media, encoded here. Raises InputError."""
-    source = open_source(path)
-    for entry in source:
-        tell(entry.position)
-        if isinstance(entry, Found):
-            record = RawRecord("items", 0, 0, 0, entry.item.item_id.encode(), None)
-            plan = plan_item(NewItem(record, entry.item, None, None))
-            yield encode_item(plan, media.encode(plan.wanted), NO_ITEMS, media.version)
+    for window, encoded in encoded_windows(open_source(path), media):
+        tell(window.position)
+        for _, plan in window.items:
+            yield encode_item(plan, encoded, NO_ITEMS, media.version)
 
 
 def broker_answers(settings: Settings) -> bool:

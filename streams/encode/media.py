@@ -2,8 +2,8 @@
 
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -36,6 +36,19 @@ class EncodedMedia:
 
     encoded: Mapping[Wanted, Encoded]
     late: frozenset[Wanted] = frozenset()
+    unfetched: Mapping[Wanted, MediumError] = field(default_factory=dict)
+
+
+class Found(NamedTuple):
+    """What is behind each medium: what is known of it already, or content that is still to be encoded."""
+
+    known: dict[Wanted, Encoded]
+    contents: dict[Wanted, Medium]
+    unfetched: dict[Wanted, MediumError]
+
+    @property
+    def late(self) -> frozenset[Wanted]:
+        return frozenset(one for one, error in self.unfetched.items() if error.reason in PASSING)
 
 
 class Bank(Protocol):
@@ -80,24 +93,32 @@ class MediaEncoder:
 
         What could not be fetched a moment ago is not tried, unless `anew`.
         """
+        return self.encode_found(self.find(wanted, budget_seconds, anew))
+
+    def find(
+        self, wanted: Iterable[Wanted], budget_seconds: float | None = None, anew: bool = False
+    ) -> Found:
+        """The first half of `encode`, which fetches; it may run beside the second half of another batch."""
         each = list(dict.fromkeys(wanted))
-        results: dict[Wanted, Encoded] = {}
-        late: set[Wanted] = set()
-        media: list[tuple[Wanted, Medium]] = []
+        known: dict[Wanted, Encoded] = {}
+        unfetched: dict[Wanted, MediumError] = {}
+        contents: dict[Wanted, Medium] = {}
         budget = self._budget_seconds if budget_seconds is None else budget_seconds
         for one, found in zip(each, self._found(each, budget, anew), strict=True):
             if isinstance(found, Medium):
-                media.append((one, found))
+                contents[one] = found
             elif isinstance(found, Encoded):
-                results[one] = found
+                known[one] = found
             else:
-                results[one] = _masked(one, found)
-                if found.reason in PASSING:
-                    late.add(one)
-        if media:
-            encoded = self._bank.encode([medium for _, medium in media])
-            results.update(zip((one for one, _ in media), encoded, strict=True))
-        return EncodedMedia(results, frozenset(late))
+                known[one] = _masked(one, found)
+                unfetched[one] = found
+        return Found(known, contents, unfetched)
+
+    def encode_found(self, found: Found) -> EncodedMedia:
+        """The second half of `encode`."""
+        encoded = self._bank.encode(list(found.contents.values())) if found.contents else []
+        made = dict(zip(found.contents, encoded, strict=True))
+        return EncodedMedia(found.known | made, found.late, found.unfetched)
 
     def _found(
         self, wanted: Sequence[Wanted], budget_seconds: float, anew: bool
