@@ -14,12 +14,6 @@ RETRY_SECONDS = 0.2
 WORKERS = ("repartition", "encode", "interests", "signals")
 """What the workers' groups are called, behind the name of the deployment."""
 
-_PASSING = (
-    kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
-    kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    kafka.KafkaError.NOT_COORDINATOR,
-)
-
 
 def groups_of(settings: Settings) -> tuple[str, ...]:
     """The consumer groups of a deployment's workers."""
@@ -44,7 +38,7 @@ def _lives(admin: kafka.AdminClient, group: str, deadline: float) -> bool:
             cause = error.args[0]
             if cause.code() == kafka.KafkaError.GROUP_ID_NOT_FOUND:
                 return False
-            if cause.code() not in _PASSING or time.monotonic() > deadline:
+            if not kafka.may_pass(cause) or time.monotonic() > deadline:
                 told = f"{cause.name()} {cause.str()}"
                 raise TopicError(f"{group}: the group cannot be looked at: {told}") from error
             time.sleep(RETRY_SECONDS)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -51,14 +52,34 @@ __all__ = [
     "TopicPartition",
     "admin_client",
     "consumer",
+    "may_pass",
     "producer",
+    "watermarks",
 ]
 
 Config = Mapping[str, str | int | float | bool]
 
 _NOTHING: Config = MappingProxyType({})
+_REFRESH_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
+
+_TRANSIENT = (
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    # What a client says of itself while brokers go and leaders move.
+    KafkaError._DESTROY_BROKER,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.CONCURRENT_TRANSACTIONS,
+)
 
 
 def _common(settings: KafkaSettings) -> dict[str, Any]:
@@ -106,6 +127,29 @@ def consumer(settings: KafkaSettings, group: str, overrides: Config = _NOTHING) 
         "queued.max.messages.kbytes": settings.consumer_buffer_kbytes,
     }
     return Consumer({**config, **overrides})
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether asking again may help."""
+    return bool(error.retriable()) or error.code() in _TRANSIENT
+
+
+def watermarks(reader: Consumer, topic: str, partition: int, seconds: float) -> tuple[int, int]:
+    """First offset of a partition, and the one behind its last stable one, asked of its leader.
+
+    Raises KafkaException.
+    """
+    try:
+        found = reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=seconds)
+    except KafkaException:
+        # After a broker was killed, a client may know no partition any more until it asks for the topic.
+        with suppress(KafkaException):
+            reader.list_topics(topic, timeout=min(seconds, _REFRESH_SECONDS))
+        raise
+    if found is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    low, high = found
+    return low, high
 
 
 def admin_client(settings: KafkaSettings) -> AdminClient:

@@ -10,12 +10,6 @@ from streams.settings import Settings
 CALL_SECONDS = 10.0
 RETRY_SECONDS = 0.1
 
-_PASSING = (
-    kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
-    kafka.KafkaError.LEADER_NOT_AVAILABLE,
-    kafka.KafkaError.UNKNOWN_TOPIC_OR_PART,
-)
-
 
 def partitions(
     client: kafka.Consumer | kafka.Producer, settings: Settings, topics: Iterable[str]
@@ -63,15 +57,12 @@ def marks(client: kafka.Consumer, topic: str, partition: int) -> tuple[int, int]
     A topic that was just created has no leader for a moment: such errors are tried again. Raises TopicError.
     """
     deadline = time.monotonic() + CALL_SECONDS
-    place = kafka.TopicPartition(topic, partition)
     while True:
         try:
-            found = client.get_watermark_offsets(place, timeout=CALL_SECONDS)
+            return kafka.watermarks(client, topic, partition, CALL_SECONDS)
         except kafka.KafkaException as error:
-            if error.args[0].code() in _PASSING and time.monotonic() < deadline:
-                time.sleep(RETRY_SECONDS)
-                continue
-            raise TopicError(f"{topic}-{partition}: cannot be read: {error.args[0].str()}") from error
-        if found is None:
-            raise TopicError(f"{topic}-{partition}: the broker does not tell its end")
-        return found
+            cause = error.args[0]
+            passing = kafka.may_pass(cause) or cause.code() == kafka.KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not passing or time.monotonic() > deadline:
+                raise TopicError(f"{topic}-{partition}: cannot be read: {cause.str()}") from error
+            time.sleep(RETRY_SECONDS)

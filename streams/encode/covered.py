@@ -9,7 +9,16 @@ import msgspec
 from state.events import Pack
 from streams.encode.placing import NOTHING, RawEnd
 from streams.errors import EngineError
-from streams.kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition, consumer
+from streams.kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+    consumer,
+    may_pass,
+    watermarks,
+)
 from streams.settings import Settings
 
 FIRST_STEP = 64
@@ -18,11 +27,6 @@ STALL_SECONDS = 20.0
 _CALL_SECONDS = 15.0
 _POLL_SECONDS = 0.1
 _BATCH = 500
-_PASSING = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-)
 
 _decoder = msgspec.msgpack.Decoder(Pack)
 
@@ -59,19 +63,17 @@ def _covered(source: Consumer, partition: TopicPartition) -> RawEnd:
 
 
 def _marks(source: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """A leader that is new, or just moved, is asked again."""
+    """A topic that is new, or whose leader just moved, is asked again."""
     deadline = time.monotonic() + _CALL_SECONDS
     while True:
         try:
-            low, high = source.get_watermark_offsets(partition, timeout=_CALL_SECONDS)
+            return watermarks(source, partition.topic, partition.partition, _CALL_SECONDS)
         except KafkaException as error:
-            if not error.args[0].retriable() and error.args[0].code() not in _PASSING:
-                raise
-            if time.monotonic() > deadline:
+            cause = error.args[0]
+            passing = may_pass(cause) or cause.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not passing or time.monotonic() > deadline:
                 raise
             time.sleep(_POLL_SECONDS)
-        else:
-            return low, high
 
 
 def _read(source: Consumer, partition: TopicPartition, end: int) -> Iterable[bytes]:

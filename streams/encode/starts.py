@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from state.events import NO_TOPIC
 from streams.encode.placing import NOTHING, Committed, Log, RawEnd, Start, start_of
-from streams.kafka import Consumer, KafkaException, TopicPartition
+from streams.kafka import Consumer, KafkaException, TopicPartition, watermarks
 from streams.metrics import LOST_OFFSETS, RECREATED
 from streams.settings import Settings
 from streams.topic_ids import Identities, TopicWatch, check_same, id_bytes
@@ -75,7 +75,7 @@ class Starts:
         self.identities = now
 
     def _log(self, topic: str, number: int) -> Log:
-        low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS)
+        low, high = watermarks(self._consumer, topic, number, _CALL_SECONDS)
         return Log(f"{topic}-{number}", self.topic_id(topic), low, high)
 
 

@@ -37,8 +37,8 @@ class FactsReader:
         if config["cleanup.policy"] != "compact":
             policy = config["cleanup.policy"]
             raise TopicError(f"{changelog}: cleanup.policy={policy} would delete states; set it to compact")
-        start, _ = _watermarks(reader, source, partition)
-        first, end = _watermarks(reader, changelog, partition)
+        start, _ = kafka.watermarks(reader, source, partition, _ASK_SECONDS)
+        first, end = kafka.watermarks(reader, changelog, partition, _ASK_SECONDS)
         return Facts(ids[0], start, ids[1], end, int(config["delete.retention.ms"]), first)
 
     def _check_topics(self, counts: Mapping[str, int]) -> None:
@@ -65,31 +65,6 @@ def chunk_of(messages: Iterable[kafka.Message], position: int) -> Chunk:
             records, end = records + 1, (message.offset() or 0) + 1
         elif error.code() == kafka.KafkaError._PARTITION_EOF:
             end = max(end, message.offset() or 0)
-        elif not may_pass(error):
+        elif not kafka.may_pass(error):
             raise EngineError(f"the changelog cannot be read: {error.str()}")
     return Chunk(changes, records, end)
-
-
-_TRANSIENT = (
-    kafka.KafkaError._TIMED_OUT,
-    kafka.KafkaError._TRANSPORT,
-    kafka.KafkaError._ALL_BROKERS_DOWN,
-    kafka.KafkaError._RESOLVE,
-    kafka.KafkaError.REQUEST_TIMED_OUT,
-    kafka.KafkaError.LEADER_NOT_AVAILABLE,
-    kafka.KafkaError.NOT_LEADER_FOR_PARTITION,
-    kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
-    kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    kafka.KafkaError.NOT_COORDINATOR,
-    kafka.KafkaError.CONCURRENT_TRANSACTIONS,
-)
-
-
-def may_pass(error: kafka.KafkaError) -> bool:
-    """Whether asking again may help."""
-    return bool(error.retriable()) or error.code() in _TRANSIENT
-
-
-def _watermarks(reader: kafka.Consumer, topic: str, number: int) -> tuple[int, int]:
-    first, end = reader.get_watermark_offsets(kafka.TopicPartition(topic, number), timeout=_ASK_SECONDS)
-    return first, end

@@ -7,7 +7,7 @@ from typing import Any
 
 from streams import kafka
 from streams.engine.journal import Cancelled, Changes, Chunk, Facts, OpeningCancelled
-from streams.engine.kafka_facts import FactsReader, JournalNames, chunk_of, may_pass
+from streams.engine.kafka_facts import FactsReader, JournalNames, chunk_of
 from streams.engine.processor import Output
 from streams.errors import CommitFailed, EngineError, OwnershipLost
 from streams.settings import KafkaSettings
@@ -186,7 +186,7 @@ class _Patience:
         if isinstance(error, kafka.KafkaException):
             if error.args[0].code() in _FENCED:
                 raise OwnershipLost(f"{self._label}: another process has opened the partition meanwhile")
-            if not may_pass(error.args[0]):
+            if not kafka.may_pass(error.args[0]):
                 raise EngineError(f"{self._label}: cannot be opened: {error.args[0].str()}") from error
         now = time.monotonic()
         if now - self._since > _SILENCE_SECONDS:

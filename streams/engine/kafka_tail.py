@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from streams import kafka
 from streams.engine.journal import Facts
-from streams.engine.kafka_facts import FactsReader, JournalNames, chunk_of, may_pass
+from streams.engine.kafka_facts import FactsReader, JournalNames, chunk_of
 from streams.engine.tail import Reading
 from streams.errors import EngineError
 from streams.settings import KafkaSettings
@@ -71,9 +71,8 @@ class KafkaTail:
         return end
 
     def ask_end(self, number: int) -> int | None:
-        partition = kafka.TopicPartition(self._topic, number)
         try:
-            _, end = self._reader.get_watermark_offsets(partition, timeout=_ASK_SECONDS, cached=False)
+            _, end = kafka.watermarks(self._reader, self._topic, number, _ASK_SECONDS)
         except kafka.KafkaException:
             return None
         return end
@@ -89,5 +88,5 @@ class KafkaTail:
             reading.level.discard(number)
         elif error.code() == kafka.KafkaError._PARTITION_EOF:
             reading.level.add(number)
-        elif not may_pass(error):
+        elif not kafka.may_pass(error):
             reading.failed[number] = error.str()

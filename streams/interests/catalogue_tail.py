@@ -139,7 +139,7 @@ class CatalogueTail:
 
     def _assign(self, consumer: kafka.Consumer, place: Place) -> None:
         partition = kafka.TopicPartition(*place, kafka.OFFSET_BEGINNING)
-        first, end = consumer.get_watermark_offsets(partition, timeout=CALL_SECONDS, cached=False)
+        first, end = kafka.watermarks(consumer, *place, CALL_SECONDS)
         consumer.incremental_assign([partition])
         self._assigned.add(place)
         if not self.caught_up.is_set() and end > first:

@@ -77,7 +77,7 @@ class Consumer:
         found = SimpleNamespace(error=None, partitions=numbers)
         return SimpleNamespace(topics={topic: found} if numbers else {})
 
-    def get_watermark_offsets(self, partition: Any, timeout: float, cached: bool) -> tuple[int, int]:
+    def get_watermark_offsets(self, partition: Any, timeout: float) -> tuple[int, int]:
         return self.watermarks[partition.topic, partition.partition]
 
     def incremental_assign(self, partitions: list[Any]) -> None:
