@@ -92,6 +92,8 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     traceparent: str | None = None
     command: Command | None = None
     """Of commands, and of rows that were sent on to the user that theirs has become part of."""
+    context: bytes | None = None
+    """What the producer wants to find in the outputs again: a JSON object."""
 
 
 class Pack(msgspec.Struct, array_like=True):

@@ -37,6 +37,7 @@ class Interaction(msgspec.Struct, omit_defaults=True):
     text: str | None = None
     media: list[MediaReference] = []
     context: dict[str, Any] = {}
+    """Passed on to the outputs that the event causes; at most 4,096 bytes of JSON."""
 
 
 class Item(msgspec.Struct, omit_defaults=True):
@@ -79,6 +80,8 @@ class Interest(msgspec.Struct, omit_defaults=True, gc=False):
     """Raw partition to the raw offset up to which (exclusive) the interest is made."""
     as_of_topic: str = ""
     """Id of the topic that `as_of` counts in: a topic that was made anew has another, and starts again."""
+    context: dict[str, Any] | None = None
+    """Of the last event that caused it and has one."""
 
 
 class Reason(msgspec.Struct, omit_defaults=True):
@@ -107,6 +110,8 @@ class Recommendation(msgspec.Struct, omit_defaults=True, gc=False):
     model: str
     items: list[RecommendedItem]
     caused_by: list[str]
+    context: dict[str, Any] | None = None
+    """Of the last event that caused it and has one."""
 
 
 class UserCommand(msgspec.Struct, omit_defaults=True):

@@ -193,4 +193,5 @@ def _bare_row(event: Event) -> Row:
         watched_fraction=interaction.watched_fraction,
         text=None if interaction.text is None else interaction.text[:MAX_ROW_TEXT],
         traceparent=event.traceparent,
+        context=event.context,
     )

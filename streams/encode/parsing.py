@@ -17,6 +17,10 @@ from streams.topic_ids import id_text
 _ACTION_CODES = {action.value: code for code, action in enumerate(ACTIONS)}
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
+MAX_CONTEXT_BYTES = 4_096
+"""It goes through two topics, and waits with slates in the state."""
+
+_json = msgspec.json.Encoder()
 _interactions = msgspec.json.Decoder(Interaction)
 _items = msgspec.json.Decoder(Item)
 
@@ -35,6 +39,8 @@ class Event:
     clamped: bool
     """Whether the time lay too far in the future and was held back."""
     traceparent: str | None
+    context: bytes | None = None
+    """JSON, as outputs pass it on."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,7 +81,8 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
     event_id = interaction.event_id
     if event_id is None:
         event_id = made_event_id(record.original)
-    return Event(record, interaction, event_id, action, time, clamped, _traceparent(record))
+    context = _context(interaction)
+    return Event(record, interaction, event_id, action, time, clamped, _traceparent(record), context)
 
 
 def event_time(value: Timestamp, record: RawRecord) -> tuple[int, bool]:
@@ -149,6 +156,18 @@ def _time(value: Timestamp, field: str) -> int:
         return parse_time(value)
     except ValueError as error:
         raise RecordError("bad_timestamp", f"{field}: {error}") from error
+
+
+def _context(interaction: Interaction) -> bytes | None:
+    if not interaction.context:
+        return None
+    context = _json.encode(interaction.context)
+    if len(context) > MAX_CONTEXT_BYTES:
+        raise RecordError(
+            "invalid_record",
+            f"context: {len(context)} bytes of JSON; at most {MAX_CONTEXT_BYTES} are passed on",
+        )
+    return context
 
 
 def _traceparent(record: RawRecord) -> str | None:

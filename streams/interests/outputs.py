@@ -36,6 +36,8 @@ class Cause(msgspec.Struct, array_like=True, gc=False):
     event_time: int
     """Of the last one, epoch milliseconds."""
     traceparent: str | None = None
+    context: bytes | None = None
+    """Of the last one that has any, a JSON object."""
 
     def headers(self) -> Headers:
         headers = [("event_time", b"%d" % self.event_time)]
@@ -43,14 +45,17 @@ class Cause(msgspec.Struct, array_like=True, gc=False):
             headers.append(("traceparent", self.traceparent.encode()))
         return headers
 
-    def text(self) -> bytes:
-        """The events as JSON."""
-        return _json.encode(self.events)
+    def members(self) -> bytes:
+        """`caused_by` and, where there is one, `context`, as JSON."""
+        events = b'"caused_by":' + _json.encode(self.events)
+        return events if self.context is None else b'%b,"context":%b' % (events, self.context)
 
     def followed_by(self, later: "Cause") -> "Cause":
-        """Both together; the later one gives time and trace."""
+        """Both together; the later one gives time, trace and context."""
         events = (self.events + later.events)[-CAUSES:]
-        return Cause(events, later.event_time, later.traceparent or self.traceparent)
+        return Cause(
+            events, later.event_time, later.traceparent or self.traceparent, later.context or self.context
+        )
 
 
 def as_of_text(partition: int, offset: int, topic: str) -> bytes:
@@ -83,7 +88,7 @@ class Portraits:
             for name, share in zip(_MODALITY_NAMES, self._modalities[user], strict=True)
             if share > 0
         }
-        return b'%b%b,"heads":[%b],"topics":%b,"modalities":%b,"event_count":%d,"caused_by":%b%b}' % (
+        return b'%b%b,"heads":[%b],"topics":%b,"modalities":%b,"event_count":%d,%b%b}' % (
             self._openings[user],
             self._vectors[user],
             self._heads[user],
@@ -96,7 +101,7 @@ class Portraits:
 
     def recommendation(self, user: int, causes: bytes, places: bytes) -> bytes:
         """The record of `recommendations` for the user at place `user` of the batch."""
-        return b'%b,"items":%b,"caused_by":%b}' % (self._openings[user], places, causes)
+        return b'%b,"items":%b,%b}' % (self._openings[user], places, causes)
 
 
 def topics_text(profile: Profile, vocabulary: Mapping[str, str]) -> bytes:

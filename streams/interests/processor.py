@@ -176,8 +176,12 @@ class InterestsProcessor:
         # Now, while the profile is in a core's cache.
         member.topics = topics_text(profile, self._catalogue.topic_names)
         traces = [row.traceparent for row in rows if row.traceparent is not None]
+        contexts = [row.context for row in rows if row.context is not None]
         member.cause = Cause(
-            [row.event_id for row in rows[-CAUSES:]], rows[-1].time, traces[-1] if traces else None
+            [row.event_id for row in rows[-CAUSES:]],
+            rows[-1].time,
+            traces[-1] if traces else None,
+            contexts[-1] if contexts else None,
         )
         member.moment = max([row.broker_time for row in rows])
         effect.broker_times += [row.broker_time for row in rows if row.kind == _EVENT]
@@ -214,14 +218,14 @@ class InterestsProcessor:
         for place, member in enumerate(members):
             outputs = effects[member.partition].outputs
             cause, slate_cause = member.cause, member.slate_cause
-            causes = b"" if cause is None else cause.text()
+            causes = b"" if cause is None else cause.members()
             if cause is not None:
                 topics = member.topics or topics_text(member.profile, self._catalogue.topic_names)
                 value = portraits.interest(place, causes, topics, as_of[member.partition])
                 outputs.append(Output(self._topics.interests, member.key, value, cause.headers()))
             if slate_cause is not None:
                 if slate_cause is not cause:
-                    causes = slate_cause.text()
+                    causes = slate_cause.members()
                 value = portraits.recommendation(place, causes, slates[place])
                 outputs.append(Output(self._topics.recommendations, member.key, value, slate_cause.headers()))
 

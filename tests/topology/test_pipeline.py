@@ -30,8 +30,8 @@ class Way:
         value = {"item_id": name, "title": f"the {name}", "categories": [name[0]], **fields}
         return self.record("items", name, json.dumps(value).encode())
 
-    def event(self, user: str, item: str, action: str = "like") -> RawRecord:
-        value = {"user_id": user, "item_id": item, "action": action, "timestamp": NOW}
+    def event(self, user: str, item: str, action: str = "like", **fields: Any) -> RawRecord:
+        value = {"user_id": user, "item_id": item, "action": action, "timestamp": NOW, **fields}
         return self.record("interactions", user, json.dumps(value).encode())
 
     def command(self, name: str, user: str, **fields: Any) -> RawRecord:
@@ -52,6 +52,24 @@ def test_an_event_becomes_an_interest_and_a_slate_without_what_was_seen() -> Non
     assert (interest.user_id, interest.version, interest.event_count) == ("ann", 1, 1)
     assert interest.as_of == {"0": 1}
     assert sorted(way.slate("ann")) == ["a2", "b1"]
+
+
+def test_the_context_of_the_last_event_that_has_one_goes_out_with_both_outputs() -> None:
+    way = Way()
+    way.pipeline.send([way.item("a1"), way.item("a2")])
+    way.pipeline.send([way.event("ann", "a1")])
+    page = {"page": "höme", "request": {"id": 7, "tags": [None, 1.5]}}
+    way.pipeline.send([way.event("ann", "a1", context={"page": "no"}), way.event("ann", "a2", context=page)])
+    way.pipeline.send([way.event("ann", "a2", context=page), way.event("ann", "a1")])
+    for topic in ("interests", "recommendations"):
+        contexts = [json.loads(output.value or b"").get("context") for output in way.pipeline.read(topic)]
+        assert contexts == [None, page, page]
+
+
+def test_a_context_that_is_too_large_is_refused() -> None:
+    way = Way()
+    outcome = way.pipeline.send([way.event("ann", "a1", context={"page": "x" * 5_000})])
+    assert outcome.dead_letters[0].message.startswith("context: 5011 bytes")
 
 
 def test_disliked_and_withdrawn_items_are_not_shown_again() -> None:

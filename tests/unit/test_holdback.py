@@ -53,6 +53,13 @@ def test_causes_are_bounded_to_the_last() -> None:
     assert together.events[0] == "e1"
 
 
+def test_a_held_slate_keeps_the_latest_context() -> None:
+    first = Cause(["a"], 1, None, b'{"page":1}')
+    assert first.followed_by(cause("b")).context == b'{"page":1}'
+    assert first.followed_by(Cause(["b"], 2, None, b"{}")).context == b"{}"
+    assert Held.decode(Held(VERSION, 1, first).encode()).waiting == first
+
+
 def test_keys_fall_due_in_order_of_their_time() -> None:
     holdback = Holdback(INTERVAL)
     holdback.opened(
