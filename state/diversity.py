@@ -19,7 +19,9 @@ NONE = -1
 
 _FEW = 1000
 """Candidates of all users together that are not worth sorting out."""
-_ROUNDING = 1e-4
+_SORTED_OUT = 1
+"""Turn after which those without hope are sorted out: sooner, twice as many have hope still."""
+_ROUNDING = np.float32(1e-4)
 """More than a cosine of unit vectors may be beyond one."""
 
 
@@ -52,48 +54,93 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     chosen = np.full((users, count), NONE, dtype=np.int64)
     if turns == 0:
         return chosen
-    gain = np.float32(1.0 - diversity) * _relevance(candidates)
-    # What is taken, or may not be, is infinitely near to what is chosen.
-    near = np.where(candidates.valid, np.float32(-diversity), np.float32(np.inf))
-    vectors, firsts = candidates.vectors, np.arange(users) * width
-    columns: Int64 | None = None
-    worth = np.empty((turns, users), dtype=np.float32)
+    pool = _Pool(candidates, diversity)
     categories = candidates.categories if category_cap > 0 else None
-    taken = None if categories is None else np.zeros(categories.shape, dtype=np.int16)
+    cap = None if categories is None else _Cap(categories, category_cap)
     for turn in range(turns):
-        values = gain - near
-        best = values.argmax(axis=1)
-        flat = firsts + best
-        worth[turn] = values.take(flat)
-        chosen[:, turn] = best if columns is None else columns.take(flat)
-        near.put(flat, np.inf)
-        if diversity > 0 and turn + 1 < turns:
-            picked = vectors.reshape(-1, vectors.shape[2]).take(flat, axis=0) * np.float32(diversity)
-            np.maximum(near, np.matvec(vectors, picked), out=near)
-        if taken is not None and categories is not None:
-            _close_full_categories(categories, taken, best, near, category_cap)
-        elif turn == 0 and diversity > 0 and turns > 1 and users * width > _FEW:
-            columns = _hopeful(gain, near, turns - 1, diversity)
-            kept = firsts[:, None] + columns
-            gain, near = gain.take(kept), near.take(kept)
-            # They are known to exist: without a check of each the copy takes half the time.
-            vectors = vectors.reshape(-1, vectors.shape[2]).take(kept, axis=0, mode="clip")
-            firsts = np.arange(users) * kept.shape[1]
-    chosen[:, :turns][np.isneginf(worth.T)] = NONE
+        chosen[:, turn] = pool.take()
+        left = turns - turn - 1
+        if diversity > 0 and left:
+            pool.approach()
+            if turn == _SORTED_OUT and cap is None and users * width > _FEW:
+                pool.narrow(left)
+        if cap is not None:
+            pool.near[cap.full(chosen[:, turn])] = np.inf
     return chosen
 
 
-def _hopeful(gain: Float32, near: Float32, count: int, diversity: float) -> Int64:
-    """Columns, in rising order, among which the next `count` choices are, whatever they are; [n, at most c].
+class _Pool:
+    """What may still be chosen, w candidates of each of n users, and how near it is to what is chosen.
 
-    A value only falls, by what is chosen, and by no more than to gain - diversity. So whose value is less
-    than `count` others keep at worst is never chosen.
+    Who is taken, or may not be, is infinitely near.
     """
-    left = np.where(np.isposinf(near), np.float32(-np.inf), gain)
-    floor = np.partition(left, -count, axis=1)[:, -count] - np.float32(diversity + _ROUNDING)
-    hopeful = gain - near >= floor[:, None]
-    width = int(hopeful.sum(axis=1).max())
-    return np.argsort(~hopeful, axis=1, kind="stable")[:, :width]
+
+    def __init__(self, candidates: Candidates, diversity: float) -> None:
+        users, width, size = candidates.vectors.shape
+        self._diversity = np.float32(diversity)
+        self._gain = np.float32(1.0 - diversity) * _relevance(candidates)
+        self.near = np.where(candidates.valid, -self._diversity, np.float32(np.inf))
+        self._vectors = candidates.vectors
+        self._rows = candidates.vectors.reshape(-1, size)
+        self._firsts = np.arange(users) * width
+        self._taken = self._firsts
+        self._columns: Int64 | None = None
+
+    def take(self) -> Int64:
+        """The columns [n] of the most valuable, which are then taken; NONE where all are."""
+        values = self._gain - self.near
+        best = values.argmax(axis=1)
+        self._taken = self._firsts + best
+        columns = np.asarray(best if self._columns is None else self._columns.take(self._taken))
+        columns[np.isneginf(values.take(self._taken))] = NONE
+        self.near.put(self._taken, np.inf)
+        return columns
+
+    def approach(self) -> None:
+        """Take notice of what was taken last."""
+        picked = self._rows.take(self._taken, axis=0)
+        picked *= self._diversity
+        np.maximum(self.near, np.matvec(self._vectors, picked), out=self.near)
+
+    def narrow(self, count: int) -> None:
+        """Drop who is not among the next `count` choices, whatever they are.
+
+        A value only falls, by what is chosen, and by no more than to gain - diversity. So whose value is
+        less than `count` others keep at worst is never chosen.
+        """
+        users, width = self.near.shape
+        gone = np.isposinf(self.near)
+        floor = np.where(gone, np.float32(-np.inf), self._gain)
+        floor.partition(width - count, axis=1)
+        hopeful = self._gain - self.near >= floor[:, width - count, None] - (self._diversity + _ROUNDING)
+        hopeful &= ~gone
+        most = int(hopeful.sum(axis=1).max())
+        # Whole numbers of few bits are sorted by wide instructions; others stand behind the hopeful.
+        columns = np.where(hopeful, 0, width).astype(np.uint32) + np.arange(width, dtype=np.uint32)
+        columns.sort(axis=1)
+        self._columns = columns[:, :most].astype(np.int64) % width
+        kept = self._firsts[:, None] + self._columns
+        self._gain, self.near = self._gain.take(kept), self.near.take(kept)
+        # They are known to exist: without a check of each the copy takes half the time.
+        self._vectors = self._rows.take(kept, axis=0, mode="clip")
+        self._rows = self._vectors.reshape(-1, self._rows.shape[1])
+        self._firsts = np.arange(users) * most
+
+
+class _Cap:
+    """Counts the categories [n, c, g] of what is chosen."""
+
+    def __init__(self, categories: NDArray[np.int32], most: int) -> None:
+        self._categories = categories
+        self._most = most
+        self._taken = np.zeros(categories.shape, dtype=np.int16)
+
+    def full(self, chosen: Int64) -> Bool:
+        """Whom the cap keeps out, bool [n, c], once the columns [n] are chosen, too."""
+        picked = self._categories[np.arange(len(chosen)), chosen]
+        same = self._categories[:, :, :, None] == picked[:, None, None, :]
+        self._taken += (same & (picked >= 0)[:, None, None, :]).any(axis=3)
+        return np.asarray((self._taken >= self._most).any(axis=2))
 
 
 def _relevance(candidates: Candidates) -> Float32:
@@ -102,12 +149,3 @@ def _relevance(candidates: Candidates) -> Float32:
     high = np.where(valid, scores, np.float32(-np.inf)).max(axis=1, keepdims=True)
     span = np.where(high > low, high - low, np.float32(1.0))
     return np.asarray(np.where(valid, scores - low, np.float32(0.0)) / span, dtype=np.float32)
-
-
-def _close_full_categories(
-    categories: NDArray[np.int32], taken: NDArray[np.int16], best: Int64, near: Float32, cap: int
-) -> None:
-    picked = categories[np.arange(len(best)), best]
-    same = categories[:, :, :, None] == picked[:, None, None, :]
-    taken += (same & (picked >= 0)[:, None, None, :]).any(axis=3)
-    near[(taken >= cap).any(axis=2)] = np.inf

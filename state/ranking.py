@@ -1,5 +1,7 @@
 """Scores of all items for a batch of users, and the best of them, exactly."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,28 +10,45 @@ from state.fusion import Readouts
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Keys = NDArray[np.signedinteger[Any]]
 
-BARRED = np.float32(-np.inf)
+BARRED = np.float32(-16)
+"""Added to the score of what is barred, which is then far below every other."""
 HEADS_ASKED = 2
 """Each head costs as much as the ranking vector, and most of the mass lies on one or two."""
 
 GRID = 2.0**-17
 """Distance of two scores that are told apart; close to the fifth decimal that outputs have."""
-_LAST = np.float32(2**22)
-"""Place on the grid of what is barred, behind every score that a unit vector can give."""
-_TIE_BITS = 32
-_TIE = np.int64(2**_TIE_BITS - 1)
+_LAST = np.float32(2**19 - 1)
+"""Place on the grid of what is barred, behind every score of a unit vector: 20 bits with its sign."""
+_SMALL = 12
+"""Bits of a place among so few items that 32 bits hold it and the place on the grid."""
 
 
 class Ties:
     """The order of items whose scores are equal: that of their hashes, wherever they stand."""
 
-    __slots__ = ("places", "rows")
+    __slots__ = ("_bits", "places", "rows")
 
     def __init__(self, hashes: NDArray[np.uint64]) -> None:
+        small = len(hashes) <= 2**_SMALL
+        self._bits = _SMALL if small else 32
         self.rows: Int64 = np.argsort(hashes, kind="stable")
-        self.places: Int64 = np.empty_like(self.rows)
-        self.places[self.rows] = np.arange(len(self.rows))
+        self.places: Keys = np.empty(len(hashes), dtype=np.int32 if small else np.int64)
+        self.places[self.rows] = np.arange(len(hashes))
+
+    def keys(self, values: Float32, columns: Int64 | None = None) -> Keys:
+        """Score and tie in one whole number, the best first, no two of them equal: [n, m] for the values
+        [n, m] of these columns, or of all. Whole numbers are sorted by wide instructions."""
+        steps = values * np.float32(-1 / GRID)
+        keys: Keys = np.minimum(np.rint(steps, out=steps), _LAST, out=steps).astype(self.places.dtype)
+        keys <<= self._bits
+        keys |= self.places if columns is None else self.places.take(columns)
+        return keys
+
+    def columns(self, keys: Keys) -> Int64:
+        """The columns of keys."""
+        return np.asarray(self.rows.take(keys & (2**self._bits - 1)))
 
 
 def queries(readouts: Readouts) -> Float32:
@@ -42,18 +61,33 @@ def queries(readouts: Readouts) -> Float32:
     return np.asarray(readouts.interest - fading[:, None] * readouts.dislike, dtype=np.float32)
 
 
-def scores(vectors: Float32, allowed: Bool, items: Float32) -> Float32:
-    """Inner products float32 [n, items], BARRED where not allowed."""
-    return _barred(vectors @ items.T, allowed)
+def barred(allowed: Bool) -> Float32:
+    """What is added to scores: BARRED where not allowed, else nothing."""
+    return (~allowed).astype(np.float32) * BARRED
 
 
-def head_scores(readouts: Readouts, allowed: Bool, items: Float32) -> Float32:
-    """Each item's best cosine to any of the heaviest heads, float32 [n, items], BARRED where not allowed."""
+def is_open(scores: Float32) -> Bool:
+    """Which scores are not of what is barred."""
+    return np.asarray(scores > BARRED / 2)
+
+
+def scores(vectors: Float32, items: Float32, bar: Float32) -> Float32:
+    """Inner products float32 [n, items]; what is barred has another BARRED."""
+    values: Float32 = vectors @ items.T
+    values += bar
+    return values
+
+
+def head_scores(readouts: Readouts, items: Float32, bar: Float32) -> Float32:
+    """Each item's best cosine to any of the heaviest heads, float32 [n, items], with `bar` as in `scores`."""
     weights = readouts.head_weights
     heaviest = np.argsort(-weights, axis=1, kind="stable")[:, :HEADS_ASKED]
     heads = readouts.heads[np.arange(len(weights))[:, None], heaviest]
-    cosines = (heads.reshape(-1, heads.shape[2]) @ items.T).reshape(*heads.shape[:2], -1)
-    return _barred(cosines.max(axis=1), allowed)
+    values: Float32 = heads[:, 0] @ items.T
+    for head in range(1, heads.shape[1]):
+        np.maximum(values, heads[:, head] @ items.T, out=values)
+    values += bar
+    return values
 
 
 def best(values: Float32, count: int, ties: Ties) -> Int64:
@@ -62,19 +96,9 @@ def best(values: Float32, count: int, ties: Ties) -> Int64:
     Values that agree on GRID are ordered by `ties`: a matrix product rounds differently at different
     places of its result, so equal items would be ordered by where they stand.
     """
-    steps = values * np.float32(-1 / GRID)
-    np.minimum(np.rint(steps, out=steps), _LAST, out=steps)
-    # Score and tie in one number, no two of them equal: whole numbers are sorted by wide instructions.
-    keys = steps.astype(np.int64)
-    keys <<= _TIE_BITS
-    keys |= ties.places
+    keys = ties.keys(values)
     if count < keys.shape[1]:
         keys.partition(count - 1, axis=1)
         keys = keys[:, :count].copy()
     keys.sort(axis=1)
-    return ties.rows.take(keys & _TIE)
-
-
-def _barred(values: Float32, allowed: Bool) -> Float32:
-    values[~allowed] = BARRED
-    return values
+    return ties.columns(keys)

@@ -12,7 +12,7 @@ from state.diversity import Candidates, choose
 from state.filters import MarkIndex, available, days_of, hide_known
 from state.fusion import Readouts
 from state.profile import Profile
-from state.ranking import BARRED, Ties, best, head_scores, queries, scores
+from state.ranking import Ties, barred, best, head_scores, is_open, queries, scores
 from state.reasons import Explainer, Reasons
 from state.settings import RecommendSettings
 from state.slates import NEW, SOURCES, TRENDING, Slates
@@ -28,7 +28,7 @@ HEAD_SHARE = 4
 _CELLS = 2_000_000
 """Scores in memory at once: users of a chunk times items."""
 _TRENDING, _NEW = SOURCES.index(TRENDING), SOURCES.index(NEW)
-_CHOOSERS = 16
+_CHOOSERS = 32
 """Users whose candidates' vectors fit a core's cache together."""
 
 
@@ -120,22 +120,23 @@ class Recommender:
         alone brought them."""
         items, ties = self._catalogue.columns.vectors[: self._catalogue.rows], self._items.ties
         wanted = np.asarray(readouts.interest.any(axis=1), dtype=np.bool_)
-        fit = allowed & self._items.encoded & wanted[:, None]
-        values = scores(queries(readouts), fit, items)
-        by_heads = head_scores(readouts, fit, items)
+        bar = barred(allowed & self._items.encoded & wanted[:, None])
+        values = scores(queries(readouts), items, bar)
         count = max(self._settings.candidates, self._settings.top_k)
         first = best(values, count, ties)
-        second = best(by_heads, -(-count // HEAD_SHARE), ties)
-        rows = np.arange(len(fit))[:, None]
-        fit[rows, first] = False
+        second = best(head_scores(readouts, items, bar), -(-count // HEAD_SHARE), ties)
         candidates = np.concatenate([first, second], axis=1)
-        candidate_scores = values[rows, candidates]
-        valid = candidate_scores > BARRED
-        valid[:, first.shape[1] :] &= fit[rows, second]
+        rows = np.arange(len(values))[:, None]
+        candidate_scores = values.take(rows * len(items) + candidates)
+        valid = is_open(candidate_scores)
+        last = first.shape[1]
+        keys = ties.keys(candidate_scores[:, last - 1 :], candidates[:, last - 1 :])
+        # What is not behind the last of the first stands among them.
+        valid[:, last:] &= keys[:, 1:] > keys[:, :1]
         places = self._choose(candidates, candidate_scores, valid)
         taken = np.maximum(places, 0)
         chosen = np.where(places >= 0, candidates[rows, taken], -1)
-        return chosen, candidate_scores[rows, taken], places >= first.shape[1]
+        return chosen, candidate_scores[rows, taken], places >= last
 
     def _choose(self, candidates: Int64, values: Float32, valid: Bool) -> Int64:
         columns, settings = self._catalogue.columns, self._settings
