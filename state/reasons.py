@@ -92,7 +92,7 @@ class Explainer:
         disliked, users = disliked_marks(profiles)
         if len(disliked):
             own = np.arange(len(profiles))[:, None]
-            found &= ~np.isin(_of_user(own, past & _MARK), _of_user(users, disliked))
+            found &= ~np.isin(_of_user(own, past & _MARK), _of_user(users, disliked.astype(np.uint64)))
         return np.where(found, self._rows.take(place), _NONE)
 
     def _shared(self, rows: Int64, past: Int64) -> list[bytes]:
