@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from state.events import NO_TOPIC
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
+ClientHeaders = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]]
 
 
 @dataclass(slots=True)
@@ -31,6 +32,14 @@ class RawRecord:
     def original(self) -> "RawRecord":
         """The record as it came in: what people are told of, and what event ids are made of."""
         return self if self.origin is None else self.origin
+
+
+def header_pairs(headers: ClientHeaders | None) -> RawHeaders:
+    """Headers as a client gives them, if it gives any."""
+    if not headers:
+        return ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
 
 
 def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> bytes | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from streams import kafka, reach
 from streams.errors import TopicError
-from streams.raw import RawHeaders, RawRecord
+from streams.raw import RawRecord, header_pairs
 from streams.settings import Settings
 
 STALL_SECONDS = 30.0
@@ -103,14 +103,8 @@ def _record(message: kafka.Message) -> RawRecord:
         timestamp=message.timestamp()[1],
         key=message.key(),
         value=message.value(),
-        headers=_headers(message),
+        headers=header_pairs(message.headers()),
     )
-
-
-def _headers(message: kafka.Message) -> RawHeaders:
-    headers = message.headers() or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
 
 
 def _stalled(positions: dict[tuple[str, int], int]) -> TopicError:

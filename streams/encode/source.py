@@ -20,7 +20,7 @@ from streams.kafka import (
 )
 from streams.metrics import CONSUMER_LAG
 from streams.partitioning import partition_of
-from streams.raw import RawHeaders, RawRecord
+from streams.raw import RawRecord, header_pairs
 from streams.repartition.origin import with_origin
 from streams.settings import Settings
 from streams.topic_ids import Identity, check_same, id_text
@@ -117,7 +117,8 @@ class RawSource:
         if self._failure is not None:
             raise self._failure
         self._measure_lag()
-        records = self.owned(self._record(message) for message in messages if self._good(message))
+        now = int(time.time() * 1000)
+        records = self.owned(self._record(message, now) for message in messages if self._good(message))
         if self._grown():
             records = self._before_growth(records)
         self._delivered.update(((record.topic, record.partition), record.offset + 1) for record in records)
@@ -361,21 +362,21 @@ class RawSource:
         _log.warning("%s: %s", where, error.str())
         return False
 
-    def _record(self, message: Message) -> RawRecord:
-        now = int(time.time() * 1000)
-        stamped = message.timestamp()[1]
+    def _record(self, message: Message, now: int) -> RawRecord:
+        topic, stamped = message.topic() or "", message.timestamp()[1]
         record = RawRecord(
-            topic=message.topic() or "",
-            partition=message.partition() or 0,
-            offset=message.offset() or 0,
+            topic,
+            message.partition() or 0,
+            message.offset() or 0,
             # A producer may stamp what it likes: nothing can have come after now.
-            timestamp=stamped if 0 < stamped <= now else now,
-            key=message.key(),
-            value=message.value(),
-            headers=_headers(message),
-            topic_id=self._starts.topic_id(message.topic() or ""),
+            stamped if 0 < stamped <= now else now,
+            message.key(),
+            message.value(),
+            header_pairs(message.headers()),
+            None,
+            self._starts.topic_id(topic),
         )
-        return with_origin(record) if record.topic == self._copies else record
+        return with_origin(record) if topic == self._copies else record
 
     def _measure_lag(self) -> None:
         now = time.monotonic()
@@ -391,12 +392,6 @@ class RawSource:
 
 def _fatal(error: KafkaException | SilentCluster) -> bool:
     return isinstance(error, KafkaException) and bool(error.args[0].fatal())
-
-
-def _headers(message: Message) -> RawHeaders:
-    headers = message.headers() or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return [(name, value.encode() if isinstance(value, str) else value) for name, value in pairs]
 
 
 def _names(partitions: Iterable[Place]) -> str:

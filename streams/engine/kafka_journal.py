@@ -90,13 +90,23 @@ class KafkaJournal:
         producer = self._open_producer()
         try:
             producer.begin_transaction()
+            send = producer.produce
             for output in outputs:
-                self._send(output.topic, output.key, output.value, headers=list(output.headers))
+                rest: dict[str, Any] = {"headers": list(output.headers)} if output.headers else {}
+                try:
+                    send(output.topic, output.value, output.key, **rest)
+                except BufferError:
+                    self._send(output.topic, output.value, output.key, **rest)
             self._landed = None
-            last = len(changes) - 1
-            for index, (key, value) in enumerate(changes.items()):
-                report = {"on_delivery": self._delivered} if index == last else {}
-                self._send(self._names.changelog, key, value, partition=self._partition, **report)
+            left = len(changes)
+            topic, place = self._names.changelog, dict[str, Any](partition=self._partition)
+            for key, value in changes.items():
+                left -= 1
+                rest = place if left else {**place, "on_delivery": self._delivered}
+                try:
+                    send(topic, value, key, **rest)
+                except BufferError:
+                    self._send(topic, value, key, **rest)
         except kafka.KafkaException as error:
             raise self._failure(error) from error
 
@@ -130,7 +140,8 @@ class KafkaJournal:
             self._producer.purge()
             self._producer = None
 
-    def _send(self, topic: str, key: bytes, value: bytes | None, **rest: Any) -> None:
+    def _send(self, topic: str, value: bytes | None, key: bytes, **rest: Any) -> None:
+        """The producer's queue is full: it empties as the broker acknowledges."""
         producer = self._open_producer()
         give_up = time.monotonic() + self._settings.transaction_timeout_ms / 1000
         while True:
