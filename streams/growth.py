@@ -182,7 +182,7 @@ class Growth:
         for number, store in stores.items():
             for key, _ in _of_users(store):
                 known += 1
-                if number not in (_home(key, n) for n in (counts.before, self._wanted)):
+                if number not in (home(key, n) for n in (counts.before, self._wanted)):
                     strays, example = strays + 1, key[1:]
         if strays > MAX_STRAYS * known:
             raise TopicError(
@@ -201,7 +201,7 @@ class Growth:
             batch: list[tuple[bytes, bytes]] = []
             size = 0
             for key, value in _of_users(store):
-                target = _home(key, self._wanted)
+                target = home(key, self._wanted)
                 if target == number:
                     continue
                 if not key.startswith(KIND_MARK):
@@ -220,7 +220,7 @@ class Growth:
             return
         producer.begin_transaction()
         for key, value in batch:
-            target = _home(key, self._wanted)
+            target = home(key, self._wanted)
             producer.produce(self._states, value, key, partition=target)
             producer.produce(self._states, None, key, partition=number)
         producer.commit_transaction(_COMMIT_SECONDS)
@@ -233,7 +233,7 @@ def _undrained(record: RawRecord) -> TopicError:
     )
 
 
-def _home(key: bytes, partitions: int) -> int:
+def home(key: bytes, partitions: int) -> int:
     """The partition of a record's user."""
     if key.startswith(KIND_MARK):
         return partition_of_hash(mark_hash(key), partitions)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,8 @@ from streams.settings import Settings
 from streams.topics import user_state_changelog
 
 Tell = Callable[[int], None]
-Json = msgspec.Raw | None
+Json = Any
+"""Someone else's JSON, as it was written."""
 
 
 class HeldMark(msgspec.Struct, omit_defaults=True):
@@ -44,7 +46,7 @@ class Holdings(msgspec.Struct):
     mark: HeldMark | None = None
     outputs: dict[str, Json] = {}
     """The latest record of each output topic."""
-    records: dict[str, list[Json | str]] = {}
+    records: dict[str, list[Json]] = {}
     """By topic, what is kept under the user's id until its retention ends. What is not JSON is text."""
 
     @property
@@ -146,7 +148,7 @@ def _json(value: bytes | None) -> Json:
     return None if value is None else msgspec.Raw(value)
 
 
-def _told(value: bytes | None) -> Json | str:
+def _told(value: bytes | None) -> Json:
     if value is None:
         return None
     try:
