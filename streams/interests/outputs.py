@@ -23,7 +23,7 @@ _ONE = 10**DECIMALS
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 _HALF_LIVES = [
-    b',{"half_life_seconds":%b,"weight":' % _json.encode(None if seconds == float("inf") else seconds)
+    b'},{"half_life_seconds":%b,"weight":' % _json.encode(None if seconds == float("inf") else seconds)
     for seconds in HALF_LIVES_SECONDS
 ]
 _MODALITY_NAMES = tuple(modality.value for modality in MODALITIES)
@@ -77,8 +77,10 @@ class Portraits:
             % (_json.encode(user), version, time, made_by)
             for user, version, time in zip(user_ids, versions, times, strict=True)
         ]
-        self._vectors = unit_vectors(readouts.interest, b',"vector":[')
-        self._heads = _heads(readouts)
+        vectors = np.concatenate([readouts.interest[:, None], readouts.heads], axis=1)
+        texts = unit_vectors(vectors, b',"vector":[')
+        self._vectors = texts[:: vectors.shape[1]]
+        self._heads = _heads(readouts, texts)
         self._modalities = _rounded(readouts.modalities).tolist()
 
     def interest(self, user: int, causes: bytes, topics: bytes, as_of: bytes) -> bytes:
@@ -88,7 +90,7 @@ class Portraits:
             for name, share in zip(_MODALITY_NAMES, self._modalities[user], strict=True)
             if share > 0
         }
-        return b'%b%b,"heads":[%b],"topics":%b,"modalities":%b,"event_count":%d,%b%b}' % (
+        return b'%b%b,"heads":%b,"topics":%b,"modalities":%b,"event_count":%d,%b%b}' % (
             self._openings[user],
             self._vectors[user],
             self._heads[user],
@@ -114,17 +116,19 @@ def delta_output(topic: str, delta: ItemDelta) -> Output:
     return Output(topic, delta.item_id.encode(), _msgpack.encode(delta))
 
 
-def _heads(readouts: Readouts) -> list[bytes]:
-    """Each user's heads that weigh anything, one after the other."""
+def _heads(readouts: Readouts, vectors: list[bytes]) -> list[bytes]:
+    """Each user's heads that weigh anything as JSON, given the vectors of interest and heads."""
     weights = _rounded(readouts.head_weights)
     weighs = weights > 0
-    pieces = np.empty((*weights.shape, 3), dtype=object)
+    users, heads = weights.shape
+    pieces = np.empty((users, heads, 3), dtype=object)
     pieces[..., 0] = _HALF_LIVES
     pieces[..., 1] = np.array(shortest(weights.ravel().tolist()), dtype=object).reshape(weights.shape)
-    vectors = np.array(unit_vectors(readouts.heads, b',"vector":[', b"]}"), dtype=object)
-    pieces[..., 2] = vectors.reshape(weights.shape)
-    counts = pieces.shape[-1] * weighs.sum(axis=1)
-    return [heads[1:] for heads in joined(pieces[weighs].ravel().tolist(), counts.tolist())]
+    pieces[..., 2] = np.array(vectors, dtype=object).reshape(users, 1 + heads)[:, 1:]
+    counts = pieces.shape[2] * weighs.sum(axis=1)
+    # A head ends where the next one begins, so the text of each begins with the end of the one before.
+    texts = joined(pieces[weighs].ravel().tolist(), counts.tolist())
+    return [b"[%b}]" % text[2:] if text else b"[]" for text in texts]
 
 
 def _rounded(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
