@@ -54,6 +54,7 @@ Mass = tuple[float, float]
 """Liking and disliking of a topic as heights: log2 of the sum of w 2^(t / half-life); -inf for none."""
 
 NOTHING = -math.inf
+_ONE = 10**5
 
 
 class Profile(msgspec.Struct, array_like=True):
@@ -71,6 +72,12 @@ class Profile(msgspec.Struct, array_like=True):
     topics: dict[str, Mass] = {}
     searches: list[tuple[int, str]] = []
 
+
+# Rows name kinds and actions by plain numbers, which are looked up faster than members of an enumeration.
+_EVENT, _AMEND = int(RowKind.EVENT), int(RowKind.AMEND)
+_DISLIKE, _SEARCH = ACTIONS.index(Action.DISLIKE), ACTIONS.index(Action.SEARCH)
+_LIKES = (ACTIONS.index(Action.LIKE), ACTIONS.index(Action.UNLIKE))
+_TOPIC_WEIGHTS = tuple(TOPIC_WEIGHTS[action] for action in ACTIONS)
 
 _PRESENT = bytes([VERSION])
 _SHORT_ARRAY = range(0x91, 0xA0)
@@ -111,9 +118,9 @@ VERSIONS = Versions("profile", VERSION, _version_of)
 def fold_profile(profile: Profile, rows: Iterable[tuple[Row, int]]) -> None:
     """Fold rows that the fusion accepted, each with the 64-bit hash of its item (0 where it has none)."""
     for row, item in rows:
-        if row.kind == RowKind.EVENT:
+        if row.kind == _EVENT:
             _fold_event(profile, row, item)
-        elif row.kind == RowKind.AMEND:
+        elif row.kind == _AMEND:
             _fold_amendment(profile, row)
         else:
             _fold_retraction(profile, row, item)
@@ -142,7 +149,7 @@ def merge_profiles(held: Profile, joining: Profile) -> Profile:
 
 
 def topic_shares(profile: Profile, count: int, vocabulary: Mapping[str, str]) -> dict[str, float]:
-    """The `count` topics with most liking left, largest first, as shares of one.
+    """The `count` topics with most liking left, largest first, as shares of one to five decimals.
 
     All weights fade alike, so the shares are the same at any moment. A searched word counts where
     `vocabulary` (lower case to the topic's name) knows it.
@@ -153,13 +160,12 @@ def topic_shares(profile: Profile, count: int, vocabulary: Mapping[str, str]) ->
         for word in words.casefold().split()
         if (known := vocabulary.get(word)) is not None
     ]
-    liked = [liking for liking, disliking in profile.topics.values() if liking > disliking]
-    top = max(liked + [height for _, height in searched], default=0.0)
+    liked = [(*mass, name) for name, mass in profile.topics.items() if mass[0] > mass[1]]
+    top = max([mass[0] for mass in liked] + [height for _, height in searched], default=0.0)
     # Negated weights, so that sorting puts the largest first, and equal ones by name.
     best = [
-        (2.0 ** (disliking - top) - 2.0 ** (liking - top), name)
-        for name, (liking, disliking) in profile.topics.items()
-        if liking > disliking
+        ((0.0 if disliking == NOTHING else 2.0 ** (disliking - top)) - 2.0 ** (liking - top), name)
+        for liking, disliking, name in liked
     ]
     if searched:
         weights = {name: weight for weight, name in best}
@@ -169,7 +175,7 @@ def topic_shares(profile: Profile, count: int, vocabulary: Mapping[str, str]) ->
     best.sort()
     del best[count:]
     total = sum([weight for weight, _ in best])
-    return {name: weight / total for weight, name in best if weight < 0}
+    return {name: int(weight / total * _ONE + 0.5) / _ONE for weight, name in best if weight < 0}
 
 
 def liked_topics(profile: Profile) -> set[str]:
@@ -178,21 +184,21 @@ def liked_topics(profile: Profile) -> set[str]:
 
 
 def _fold_event(profile: Profile, row: Row, item: int) -> None:
-    action = ACTIONS[row.action]
+    action = row.action
     if row.item_id is not None:
         mark = mark_of(item)
-        if action is Action.DISLIKE:
+        if action == _DISLIKE:
             _dislike(profile, row.time, mark)
-        elif action in (Action.LIKE, Action.UNLIKE):
+        elif action in _LIKES:
             _like(profile, row.time, mark)
-        if action is not Action.SEARCH:
+        if action != _SEARCH:
             room = (KNOWN_BYTES - len(profile.disliked)) // (DAY_STAMP + MARK_BYTES)
             profile.seen = touch(profile.seen, _day(row.time), mark, room)
         if not row.topics:
             profile.pending = touch(profile.pending, _time(row.time), _event_mark(row), PENDING_LIMIT)
-    if action is Action.SEARCH and row.text:
+    if action == _SEARCH and row.text:
         _search(profile, row.time, row.text)
-    _weigh(profile, row, TOPIC_WEIGHTS[action])
+    _weigh(profile, row, _TOPIC_WEIGHTS[action])
 
 
 def _fold_amendment(profile: Profile, row: Row) -> None:

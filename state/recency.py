@@ -5,7 +5,6 @@ do, the oldest can be cut off the front, and a whole batch of sets decodes with 
 The result of any sequence of `touch` is the same for every order of the calls.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 
 MARK_BYTES = 4
@@ -52,12 +51,24 @@ def touch(entries: bytes, stamp: bytes, mark: bytes, limit: int) -> bytes:
     if entry > entries[-width:]:
         entries += entry
     else:
-        count = len(entries) // width
-        place = width * bisect_left(
-            range(count), entry, key=lambda index: entries[index * width : (index + 1) * width]
-        )
+        place = _place(entries, entry)
         entries = entries[:place] + entry + entries[place:]
     return entries[-limit * width :]
+
+
+def _place(entries: bytes, entry: bytes) -> int:
+    """Index of the byte before which the entry stands in order."""
+    # Written out: `bisect` with a key takes twice as long.
+    width = len(entry)
+    low, high = 0, len(entries) // width
+    while low < high:
+        middle = (low + high) // 2
+        at = middle * width
+        if entries[at : at + width] < entry:
+            low = middle + 1
+        else:
+            high = middle
+    return low * width
 
 
 def drop(entries: bytes, mark: bytes, stamp_bytes: int) -> bytes:

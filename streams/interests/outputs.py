@@ -19,7 +19,6 @@ CAUSES = 64
 """An output names at most so many of the events that caused it, the last ones."""
 TOPICS = 16
 
-_ONE = 10**DECIMALS
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
 _HALF_LIVES = [
@@ -108,8 +107,7 @@ class Portraits:
 
 def topics_text(profile: Profile, vocabulary: Mapping[str, str]) -> bytes:
     """The `topics` of an interest as JSON."""
-    shares = topic_shares(profile, TOPICS, vocabulary)
-    return _json.encode({name: int(share * _ONE + 0.5) / _ONE for name, share in shares.items()})
+    return _json.encode(topic_shares(profile, TOPICS, vocabulary))
 
 
 def delta_output(topic: str, delta: ItemDelta) -> Output:

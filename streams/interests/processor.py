@@ -1,5 +1,6 @@
 """From packs to interests and slates: what the state engine runs for `interactions.encoded`."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,11 +26,11 @@ from streams.topic_ids import id_text
 KIND_FUSION = b"u"
 KIND_PROFILE = b"s"
 
-_WITHOUT_EFFECT = frozenset({Outcome.DUPLICATE, Outcome.IGNORED})
+_COUNTS = tuple(outcome not in (Outcome.DUPLICATE, Outcome.IGNORED) for outcome in Outcome)
 _ACTIONS = frozenset(range(len(ACTIONS)))
 _KINDS = frozenset(int(kind) for kind in RowKind)
 _encoder = msgspec.msgpack.Encoder()
-_OUTCOME_NAMES = {outcome: outcome.name.lower() for outcome in Outcome}
+_OUTCOME_NAMES = tuple(outcome.name.lower() for outcome in Outcome)
 
 _EVENT, _AMEND = int(RowKind.EVENT), int(RowKind.AMEND)
 _TOGETHER = 64
@@ -155,12 +156,9 @@ class InterestsProcessor:
                 effect.puts[KIND_FUSION + member.key] = state
                 member.state = state
             counted: Sequence[Row] = member.rows
-            if not _WITHOUT_EFFECT.isdisjoint(outcomes):
-                counted = [
-                    row
-                    for row, outcome in zip(counted, outcomes, strict=True)
-                    if outcome not in _WITHOUT_EFFECT
-                ]
+            count = [_COUNTS[outcome] for outcome in outcomes]
+            if not all(count):
+                counted = list(itertools.compress(counted, count))
             if counted:
                 self._count(member, counted, effect)
                 _count_items(deltas[member.partition], counted)
