@@ -49,8 +49,8 @@ class KafkaJournal:
         self._landed: int | None = None
 
     def fence(self, cancelled: Cancelled) -> Facts:
-        # All of a transaction goes out at its commit, so lingering would only delay it.
-        self._producer = kafka.producer(self._settings, self._label, {"linger.ms": 0})
+        # A commit waits for no linger: until then, records gather in large batches.
+        self._producer = kafka.producer(self._settings, self._label, {"linger.ms": 20})
         patience = _Patience(self._label, cancelled)
         while True:
             try:

@@ -210,13 +210,7 @@ class Bench:
 
     def _changelog_bytes(self, job: Job) -> int:
         """Of the users' states: without what the product counts of items."""
-        return sum(
-            path.stat().st_size
-            for path in self._folder.rglob("[0-9]*.log")
-            if job.name in path.parent.name
-            and "changelog" in path.parent.name
-            and "item-signals" not in path.parent.name
-        )
+        return log_bytes(self._folder, job.name, "changelog", without="item-signals")
 
     def _settled(self, job: Job) -> None:
         """Until nothing more is written: outputs and changelog of the last events."""

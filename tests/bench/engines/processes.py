@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,6 +122,15 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def log_bytes(folder: Path, part: str = "") -> int:
-    """Bytes of the topics' records on the brokers' disks, of topics with `part` in their names."""
-    return sum(path.stat().st_size for path in folder.rglob("[0-9]*.log") if part in path.parent.name)
+def log_bytes(folder: Path, *parts: str, without: str = "/") -> int:
+    """Bytes of the topics' records on the brokers' disks, of topics with all `parts` in their names."""
+    size = 0
+    # Brokers delete what is old, and stores compact, in the meantime.
+    for root, _, names in os.walk(folder):
+        topic = Path(root).name
+        if without not in topic and all(part in topic for part in parts):
+            for name in names:
+                if name[0].isdigit() and name.endswith(".log"):
+                    with suppress(FileNotFoundError):
+                        size += Path(root, name).stat().st_size
+    return size
