@@ -17,6 +17,7 @@ _SEEN = np.dtype([("stamp", f">u{DAY_STAMP}"), ("mark", f">u{MARK_BYTES}")])
 _ROOM = 4
 """Places of the table for each row: with so many, most marks are found at once."""
 _NO_MARK = -1
+_NOBODY = np.zeros(0, dtype=np.int64)
 _DISLIKED = np.dtype([("stamp", f"V{TIME_STAMP}"), ("mark", f">u{MARK_BYTES}")])
 
 
@@ -77,7 +78,8 @@ def hide_known(
     Sights are kept by the day, so an item stays hidden for up to a day longer, never shorter.
     """
     disliked, users = disliked_marks(profiles)
-    index.hide(allowed, users, disliked)
+    if len(disliked):
+        index.hide(allowed, users, disliked)
     if seen_days <= 0:
         return
     seen, users = _joined([profile.seen for profile in profiles], _SEEN)
@@ -90,7 +92,10 @@ def hide_known(
 
 def disliked_marks(profiles: Sequence[Profile]) -> tuple[Int64, Int64]:
     """The marks of what users dislike, int64 [d], and the place of the user of each, int64 [d]."""
-    disliked, users = _joined([profile.disliked for profile in profiles], _DISLIKED)
+    parts = [profile.disliked for profile in profiles]
+    if not any(parts):
+        return _NOBODY, _NOBODY
+    disliked, users = _joined(parts, _DISLIKED)
     return disliked["mark"].astype(np.int64), users
 
 

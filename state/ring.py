@@ -128,7 +128,11 @@ def join(records: Records, slots: Slots) -> Departure:
 def newest_first(ring: Slots) -> Slots:
     """Rings [n, RING] sorted by (event time, event hash), the latest first."""
     order = np.lexsort((ring["event"], ring["time"]), axis=-1)[:, ::-1]
-    return np.ascontiguousarray(ring[np.arange(len(ring))[:, None], np.ascontiguousarray(order)])
+    # As bytes: a structured array is copied field by field, which takes ten times as long.
+    raw = np.ascontiguousarray(ring.view(np.uint8)).reshape(-1, SLOT.itemsize)
+    rows = np.arange(len(ring))[:, None] * ring.shape[1] + order
+    slots: Slots = raw.take(rows, axis=0, mode="clip").view(SLOT)[..., 0]
+    return slots
 
 
 def _insert(records: Records, users: Index, slots: Slots) -> tuple[NDArray[np.uint8], Departure]:

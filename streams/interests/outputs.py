@@ -1,5 +1,6 @@
 """What the interests worker publishes: interests, slates and what happened to items."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -21,6 +22,7 @@ TOPICS = 16
 
 _json = msgspec.json.Encoder()
 _msgpack = msgspec.msgpack.Encoder()
+_PIECES = 3
 _HALF_LIVES = [
     b'},{"half_life_seconds":%b,"weight":' % _json.encode(None if seconds == float("inf") else seconds)
     for seconds in HALF_LIVES_SECONDS
@@ -79,6 +81,7 @@ class Portraits:
         vectors = np.concatenate([readouts.interest[:, None], readouts.heads], axis=1)
         texts = unit_vectors(vectors, b',"vector":[')
         self._vectors = texts[:: vectors.shape[1]]
+        del texts[:: vectors.shape[1]]
         self._heads = _heads(readouts, texts)
         self._modalities = _rounded(readouts.modalities).tolist()
 
@@ -115,17 +118,18 @@ def delta_output(topic: str, delta: ItemDelta) -> Output:
 
 
 def _heads(readouts: Readouts, vectors: list[bytes]) -> list[bytes]:
-    """Each user's heads that weigh anything as JSON, given the vectors of interest and heads."""
+    """Each user's heads that weigh anything as JSON, given their vectors."""
     weights = _rounded(readouts.head_weights)
+    pieces = [b""] * (_PIECES * weights.size)
+    pieces[0::_PIECES] = _HALF_LIVES * len(weights)
+    pieces[1::_PIECES] = shortest(weights.ravel().tolist())
+    pieces[2::_PIECES] = vectors
     weighs = weights > 0
-    users, heads = weights.shape
-    pieces = np.empty((users, heads, 3), dtype=object)
-    pieces[..., 0] = _HALF_LIVES
-    pieces[..., 1] = np.array(shortest(weights.ravel().tolist()), dtype=object).reshape(weights.shape)
-    pieces[..., 2] = np.array(vectors, dtype=object).reshape(users, 1 + heads)[:, 1:]
-    counts = pieces.shape[2] * weighs.sum(axis=1)
+    if not weighs.all():
+        pieces = list(itertools.compress(pieces, weighs.repeat(_PIECES).tolist()))
+    counts = weighs.sum(axis=1) * _PIECES
     # A head ends where the next one begins, so the text of each begins with the end of the one before.
-    texts = joined(pieces[weighs].ravel().tolist(), counts.tolist())
+    texts = joined(pieces, counts.tolist())
     return [b"[%b}]" % text[2:] if text else b"[]" for text in texts]
 
 
