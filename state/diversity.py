@@ -57,8 +57,9 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     pool = _Pool(candidates, diversity)
     categories = candidates.categories if category_cap > 0 else None
     cap = None if categories is None else _Cap(categories, category_cap)
+    worth = np.empty((turns, users), dtype=np.float32)
     for turn in range(turns):
-        chosen[:, turn] = pool.take()
+        chosen[:, turn], worth[turn] = pool.take()
         left = turns - turn - 1
         if diversity > 0 and left:
             pool.approach()
@@ -66,6 +67,7 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
                 pool.narrow(left)
         if cap is not None:
             pool.near[cap.full(chosen[:, turn])] = np.inf
+    chosen[:, :turns][np.isneginf(worth.T)] = NONE
     return chosen
 
 
@@ -86,15 +88,14 @@ class _Pool:
         self._taken = self._firsts
         self._columns: Int64 | None = None
 
-    def take(self) -> Int64:
-        """The columns [n] of the most valuable, which are then taken; NONE where all are."""
+    def take(self) -> tuple[Int64, Float32]:
+        """Take the most valuable of each user: their columns [n] and values [n], -inf where none is left."""
         values = self._gain - self.near
         best = values.argmax(axis=1)
         self._taken = self._firsts + best
-        columns = np.asarray(best if self._columns is None else self._columns.take(self._taken))
-        columns[np.isneginf(values.take(self._taken))] = NONE
         self.near.put(self._taken, np.inf)
-        return columns
+        columns = best if self._columns is None else self._columns.take(self._taken)
+        return np.asarray(columns), values.take(self._taken)
 
     def approach(self) -> None:
         """Take notice of what was taken last."""
