@@ -3,7 +3,7 @@
 import click
 
 from streams.commands.encode import encode_workers
-from streams.commands.interests import interests_worker
+from streams.commands.interests import interests_workers
 from streams.commands.serving import serve
 from streams.settings import Settings
 
@@ -12,4 +12,4 @@ from streams.settings import Settings
 @click.pass_obj
 def run(settings: Settings) -> None:
     """Run the encode worker and the interests worker in this process, until SIGTERM or Ctrl-C."""
-    serve({**encode_workers(settings), "interests": interests_worker}, settings)
+    serve({**encode_workers(settings), **interests_workers(settings)}, settings)

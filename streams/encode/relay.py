@@ -1,0 +1,104 @@
+"""One batch after the other from topics to topics: read, turn over, commit, and go back where that fails."""
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Generic, TypeVar
+
+from streams.encode.loop import ABORT_PAUSES, COVER_SECONDS, MAX_ABORTS
+from streams.encode.sink import TransactionAborted, TransactionalSink
+from streams.encode.source import RawSource
+from streams.encode.starts import Place
+from streams.errors import EngineError
+from streams.kafka import Producer
+from streams.metrics import BATCH_SIZE, COMMIT_TIME, STAGE_SECONDS
+from streams.raw import RawRecord
+
+OutcomeT = TypeVar("OutcomeT")
+
+_log = logging.getLogger(__name__)
+
+
+class Relay(ABC, Generic[OutcomeT]):
+    """One step of a worker. What comes of a batch and the consumed offsets go out in one transaction."""
+
+    def __init__(self, stage: str, source: RawSource, sink: TransactionalSink, batch_records: int) -> None:
+        self.source = source
+        self.sink = sink
+        self._stage = stage
+        self._limit = batch_records
+        self._aborts = 0
+        self._covers_at = 0.0
+
+    @abstractmethod
+    def turn_over(self, records: list[RawRecord]) -> OutcomeT:
+        """What comes of the records; of none, nothing."""
+
+    @abstractmethod
+    def write(self, outcome: OutcomeT, client: Producer) -> None:
+        """Put the outcome into the client's open transaction; may run in a thread that is left behind."""
+
+    @abstractmethod
+    def settled(self, outcome: OutcomeT) -> None:
+        """The outcome is committed."""
+
+    def step(self, beat: Callable[[], None]) -> None:
+        """One batch, or a short wait for one. Raises EngineError where it cannot go on."""
+        generation = self.source.generation
+        records = self.source.read(self._limit, wait=True)
+        self.source.revoked.clear()
+        self.source.came.clear()
+        if self.source.generation != generation:
+            # A partition that went and came back is read from its committed offset: these would come twice.
+            if records or self.source.forgot_ends:
+                self.source.rewind(beat)
+        elif records:
+            self._batch(records, beat)
+        else:
+            self.source.check()
+            if time.monotonic() >= self._covers_at:
+                self._cover(beat)
+
+    def _batch(self, records: list[RawRecord], beat: Callable[[], None]) -> None:
+        began = time.monotonic()
+        asked = self.source.ask()
+        outcome = self.turn_over(records)
+        self.source.confirm(asked, beat)
+        turned = time.monotonic()
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        if not self._commit(outcome, ends, beat):
+            return
+        self.settled(outcome)
+        BATCH_SIZE.labels(self._stage).observe(len(records))
+        STAGE_SECONDS.labels(self._stage).observe(turned - began)
+        STAGE_SECONDS.labels(f"{self._stage}-commit").observe(time.monotonic() - turned)
+
+    def _cover(self, beat: Callable[[], None]) -> None:
+        """Pass over offsets that hold no records; left behind, they would look unread once they are cut."""
+        ends = self.source.passed()
+        if ends:
+            self._covers_at = time.monotonic() + COVER_SECONDS
+            self.source.confirm(self.source.ask(), beat)
+            self._commit(self.turn_over([]), ends, beat)
+
+    def _commit(self, outcome: OutcomeT, ends: Mapping[Place, int], beat: Callable[[], None]) -> bool:
+        write = partial(self.write, outcome)
+        try:
+            self.sink.transact(write, self.source.offsets(ends), self.source.metadata())
+        except TransactionAborted as error:
+            self._aborted(error, beat)
+            return False
+        self._aborts = 0
+        self.source.advance(ends)
+        COMMIT_TIME.labels(self._stage).set_to_current_time()
+        return True
+
+    def _aborted(self, error: TransactionAborted, beat: Callable[[], None]) -> None:
+        self._aborts += 1
+        if self._aborts >= MAX_ABORTS:
+            raise EngineError(f"{self._aborts} transactions in a row were aborted: {error}") from error
+        _log.info("the batch is read again: %s", error)
+        time.sleep(ABORT_PAUSES[min(self._aborts, len(ABORT_PAUSES)) - 1])
+        self.source.rewind(beat)

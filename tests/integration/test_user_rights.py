@@ -1,0 +1,212 @@
+"""A user's rights on a real Kafka and real stores: what is held is told, and what is forgotten is gone."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from conftest import fresh_settings, produce_json, read_all
+from rocksdict import Options, Rdict
+
+from state.artifact import load_artifact
+from state.fusion import Fusion
+from state.holdings import Names, held_state
+from streams.broker import ClusterOptions, LocalCluster
+from streams.broker.ports import free_ports
+from streams.cli import cli
+from streams.demo.stage import environment
+from streams.holdings import Holdings
+from streams.interests.worker import InterestsWorker
+from streams.kafka import AdminClient, ConfigResource, ResourceType, admin_client
+from streams.settings import Settings
+from streams.topics import create_topics, plan_topics
+from tests.encode_harness import SECONDS, rows_of, running, until
+from tests.merge_trial import assert_same_picture, merged_under_fire
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore:alter_configs")]
+
+USER = "karl-heinz-42"
+MEDIUM = "data:text/plain,what karl-heinz wrote"
+
+
+@pytest.fixture(scope="module")
+def cleaning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A broker that compacts and cuts at once."""
+    options = ClusterOptions(
+        properties={
+            "log.cleaner.backoff.ms": "50",
+            "log.retention.check.interval.ms": "200",
+            "log.initial.task.delay.ms": "100",
+        }
+    )
+    with LocalCluster(tmp_path_factory.mktemp("cleaning"), options) as cluster:
+        yield cluster
+
+
+@contextmanager
+def interests(settings: Settings) -> Iterator[InterestsWorker]:
+    """The worker in a thread of this process, ready; drained at the end."""
+    worker, stop, errors = InterestsWorker(settings), threading.Event(), []
+
+    def run() -> None:
+        try:
+            worker.run(stop)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        until("the worker to be ready", lambda: worker.ready() or bool(errors))
+        yield worker
+    finally:
+        stop.set()
+        thread.join(SECONDS)
+    assert not thread.is_alive() and not errors, errors
+
+
+def penchant(settings: Settings, *arguments: str) -> Result:
+    return CliRunner(env=environment(settings)).invoke(cli, arguments)
+
+
+def exported(settings: Settings, user: str) -> Holdings:
+    result = penchant(settings, "user", "export", user)
+    assert result.exit_code == 0, result.output
+    return msgspec.json.decode(result.stdout, type=Holdings)
+
+
+def event(user: str, number: int, **fields: object) -> tuple[str, dict[str, object]]:
+    stamp = int(time.time() * 1000) - 60_000 + number
+    told = {"user_id": user, "action": "like", "timestamp": stamp, "event_id": f"{user}-event-{number}"}
+    return user, {**told, "item_id": f"item-{number % 5}", **fields}
+
+
+def alter(admin: AdminClient, topic: str, **values: str) -> None:
+    resource = ConfigResource(
+        ResourceType.TOPIC,
+        topic,
+        set_config={name.replace("_", "."): value for name, value in values.items()},
+    )
+    for future in admin.alter_configs([resource]).values():
+        future.result(SECONDS)
+
+
+def found(folder: Path, words: list[bytes], besides: str = "\0") -> dict[str, list[bytes]]:
+    """Files that hold any of the words, but for those of topics whose names begin with `besides`."""
+    where = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.parent.name.startswith(besides):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            if held := [word for word in words if word in content]:
+                where[f"{path.parent.name}/{path.name}"] = held
+    return where
+
+
+def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, tmp_path: Path) -> None:
+    """Topics are searched byte by byte on the broker's disk, after compaction and retention; so are the
+    stores."""
+    settings = fresh_settings(cleaning.bootstrap_servers, tmp_path / "data", partitions=1)
+    create_topics(settings)
+    names, admin = settings.topics, admin_client(settings.kafka)
+    quick = {"segment_ms": "100", "file_delete_delay_ms": "10", "min_cleanable_dirty_ratio": "0.0001"}
+    compacted = [plan.name for plan in plan_topics(settings) if plan.cleanup == "compact"]
+    for topic in compacted:
+        alter(
+            admin,
+            topic,
+            cleanup_policy="compact",
+            max_compaction_lag_ms="100",
+            delete_retention_ms="0",
+            **quick,
+        )
+    items = [
+        (f"item-{number}", {"item_id": f"item-{number}", "title": f"thing {number}"}) for number in range(5)
+    ]
+    mine = [event(USER, number) for number in range(6)]
+    mine.append(event(USER, 6, item_id=None, media=[{"uri": MEDIUM}], text="karl-heinz says"))
+    words = [USER.encode(), f"{USER}-event-2".encode(), b"event-6", b"karl-heinz"]
+
+    with running(settings), interests(settings):
+        produce_json(settings, names.items, items)
+        until("the items", lambda: len(read_all(settings, names.items_encoded)) == 5)
+        produce_json(settings, names.interactions, [*mine, event("bob", 0)])
+        until("the interests", lambda: exported(settings, USER).state is not None)
+        until("all events", lambda: counted(settings, USER) == 7)
+        held = exported(settings, USER)
+        assert_export_is_the_fold(settings, held)
+        assert len(held.records[names.interactions]) == 7
+        assert all(value is not None for value in held.outputs.values())
+        shown = penchant(settings, "user", "show", USER)
+        assert shown.exit_code == 0 and "7 events" in shown.stdout and "like item-4" in shown.stdout
+
+        forgotten = penchant(settings, "user", "forget", USER, "--wait")
+        assert forgotten.exit_code == 0 and "done" in forgotten.stdout, forgotten.output
+        after = exported(settings, USER)
+        assert (after.state, after.profile, after.merged_users) == (None, None, [])
+        assert set(after.outputs.values()) == {None} and after.mark is not None
+        late = [event(USER, 6, timestamp=int(time.time() * 1000) - 3_600_000, event_id=f"{USER}-event-9")]
+        produce_json(settings, names.interactions, late)
+        again = penchant(settings, "user", "forget", USER, "--wait")
+        assert "nothing was held" in again.stdout
+        roll(settings, cleaning.folder, words)
+        assert exported(settings, USER).state is None
+
+    for plan in plan_topics(settings):
+        if plan.cleanup == "delete" and plan.name != names.user_receipts:
+            alter(admin, plan.name, cleanup_policy="delete", retention_ms="1", **quick)
+    until("retention", lambda: not found(cleaning.folder, words, besides=names.user_receipts))
+    assert found(cleaning.folder, words)
+    compact_stores(tmp_path / "data")
+    assert found(tmp_path / "data", words) == {}
+
+
+def counted(settings: Settings, user: str) -> int:
+    state = exported(settings, user).state
+    return 0 if state is None else state.event_count
+
+
+def assert_export_is_the_fold(settings: Settings, held: Holdings) -> None:
+    rows = [row for row in rows_of(settings) if row.user_id == USER]
+    state = Fusion(load_artifact("")).fold([None], [rows]).states[0]
+    names = Names([f"item-{number}" for number in range(5)])
+    assert held.state == held_state(state, names)
+    assert [event.items for event in held.state.events][:2] == [[], ["item-0"]]
+
+
+def roll(settings: Settings, folder: Path, words: list[bytes]) -> None:
+    """Closed segments alone are cleaned: other users' events go on until the compacted topics are clean."""
+    compacted = {plan.name for plan in plan_topics(settings) if plan.cleanup == "compact"}
+    deadline = time.monotonic() + SECONDS
+    number = 1
+    while dirty := [
+        place for place in found(folder, words) if place.rpartition("/")[0].rpartition("-")[0] in compacted
+    ]:
+        assert time.monotonic() < deadline, f"still in {dirty}"
+        produce_json(settings, settings.topics.interactions, [event("bob", number)])
+        number += 1
+        time.sleep(0.3)
+
+
+def compact_stores(folder: Path) -> None:
+    """As RocksDB does when files are due; the logs that it has written besides are gone with it."""
+    stores = {path.parent for path in folder.rglob("CURRENT")}
+    assert stores
+    for path in stores:
+        store = Rdict(str(path), Options(raw_mode=True))
+        store.flush()
+        store.compact_range(None, None)
+        store.close()
+        Rdict(str(path), Options(raw_mode=True)).close()
+
+
+def test_a_kill_between_the_halves_of_a_merge_changes_nothing(settings: Settings, tmp_path: Path) -> None:
+    """The short form of tests/soak/test_merge_kills.py: the second half is killed before it is committed."""
+    state, folded = merged_under_fire(settings, tmp_path, "4x2", free_ports(1)[0])
+    assert_same_picture(state, folded)
