@@ -68,6 +68,8 @@ class EncoderBank:
         self._keys = MediaKeys(self._natives.context)
         self._remembered = Remembered()
         self._lock = Lock()
+        self._private: frozenset[bytes] = frozenset()
+        """Keys, among those of the call in hand, that go to no disk."""
         self._builtin: Alignment | None = None
         self._alignment = self._configured_alignment()
 
@@ -103,6 +105,7 @@ class EncoderBank:
         with self._lock:
             keys = [self._keys.key(medium) for medium in media]
             wanted = dict(zip(keys, media, strict=True))
+            self._private = _private(keys, media)
             known = self._remembered.recall(wanted)
             if len(known) < len(wanted):
                 known |= self._encode_missing({key: one for key, one in wanted.items() if key not in known})
@@ -134,6 +137,7 @@ class EncoderBank:
         with self._lock:
             keys = [self._keys.key(medium) for medium in media]
             wanted = dict(zip(keys, media, strict=True))
+            self._private = _private(keys, media)
             found: dict[bytes, Outcome] = {**self._cached(wanted)}
             found |= self._fresh({key: one for key, one in wanted.items() if key not in found})
             each = [found[key] for key in keys]
@@ -231,7 +235,8 @@ class EncoderBank:
     def _encode_batch(self, batch: Mapping[bytes, Decoded]) -> dict[bytes, NativeMedium]:
         natives = dict(zip(batch, self._natives.encode(list(batch.values())), strict=True))
         if self._cache is not None:
-            self._cache.put_many({key: MEDIA.pack(native) for key, native in natives.items()})
+            kept = {key: native for key, native in natives.items() if key not in self._private}
+            self._cache.put_many({key: MEDIA.pack(native) for key, native in kept.items()})
         return natives
 
     def _aligned(self, natives: Mapping[bytes, NativeMedium]) -> dict[bytes, Encoded]:
@@ -249,6 +254,14 @@ class EncoderBank:
                 for key, vector in zip(keys, vectors, strict=True):
                     encoded[key].vectors[modality] = vector
         return encoded
+
+
+def _private(keys: Iterable[bytes], media: Iterable[Medium]) -> frozenset[bytes]:
+    """What somebody else has sent as well, or the catalogue shows, is no one's own."""
+    pairs = list(zip(keys, media, strict=True))
+    return frozenset(key for key, one in pairs if one.private).difference(
+        key for key, one in pairs if not one.private
+    )
 
 
 def _failed(medium: Medium, failure: Failure) -> Encoded:

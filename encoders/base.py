@@ -62,6 +62,8 @@ class Medium(msgspec.Struct, frozen=True):
     modality: Modality | None = None
     name: str = ""
     """File name or URI, for messages and as a hint for sniffing."""
+    private: bool = False
+    """Of one person: what comes of it is kept in memory for a while, and on no disk."""
 
 
 class Encoded(msgspec.Struct, frozen=True):

@@ -62,9 +62,10 @@ def plan_event(event: Event, items: ItemLookup) -> Plan:
     if not interaction.media and interaction.text is None:
         return Plan(event, [], None, [], {})
     found = read_references(interaction.media)
+    found.wanted = [_own(each) for each in found.wanted]
     comment = None
     if interaction.text is not None and interaction.text.strip():
-        text = Wanted(text=interaction.text, modality=Modality.TEXT)
+        text = Wanted(text=interaction.text, modality=Modality.TEXT, private=True)
         if event.action == _SEARCH:
             found.wanted.append(text)
         elif not _speaks(interaction.item_id, items):
@@ -160,6 +161,13 @@ def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[Missing]]:
 def amend(row: Row, sequence: int) -> Row:
     """The row as a correction of the event that it was composed from."""
     return msgspec.structs.replace(row, offset=-1, kind=int(RowKind.AMEND), sequence=sequence)
+
+
+def _own(wanted: Wanted) -> Wanted:
+    """What an event carries itself is its user's; what it points at may be anybody's."""
+    if wanted.uri is not None and wanted.uri[:5].lower() != "data:":
+        return wanted
+    return msgspec.structs.replace(wanted, private=True)
 
 
 def _speaks(item_id: str | None, items: ItemLookup) -> bool:

@@ -28,6 +28,8 @@ class Wanted(msgspec.Struct, frozen=True):
     uri: str | None = None
     sha256: str | None = None
     modality: Modality | None = None
+    private: bool = False
+    """Of one user, who brought it along: nothing of it is written to this worker's disk."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -129,7 +131,9 @@ class MediaEncoder:
         for one, each in found.items():
             FETCHES.labels(_scheme(one.uri or ""), each.outcome).inc()
         return [
-            found[one].found if one in found else Medium((one.text or "").encode(), one.modality)
+            _owned(one, found[one].found)
+            if one in found
+            else Medium((one.text or "").encode(), one.modality, private=one.private)
             for one in wanted
         ]
 
@@ -159,6 +163,12 @@ def guess_modality(uri: str) -> Modality | None:
         return Modality(kind.partition("/")[0].lower())
     except ValueError:
         return None
+
+
+def _owned(wanted: Wanted, found: Encoded | Medium | MediumError) -> Encoded | Medium | MediumError:
+    if wanted.private and isinstance(found, Medium):
+        return msgspec.structs.replace(found, private=True)
+    return found
 
 
 def _scheme(uri: str) -> str:

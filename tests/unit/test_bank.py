@@ -133,6 +133,19 @@ def test_every_modality_gives_unit_vectors(bank: EncoderBank) -> None:
                 vector[0] = 1
 
 
+def test_what_is_private_goes_to_no_disk_unless_others_show_it_too(bank: EncoderBank) -> None:
+    mine, ours = (Medium(text, Modality.TEXT, private=True) for text in (b"my diary", b"a red boat"))
+    shown = Medium(b"a red boat", Modality.TEXT)
+    cache = bank._cache
+    assert isinstance(cache, DictCache)
+    first = bank.encode([ours, mine, shown])
+    assert list(cache.values) == [bank.key(shown)]
+    assert_same(first[1], bank.encode([mine])[0])
+    forget(bank)
+    bank.encode([mine, Medium(b"image-1", Modality.IMAGE, private=True)])
+    assert list(cache.values) == [bank.key(shown)]
+
+
 def test_no_media_give_nothing(bank: EncoderBank, pool: FakePool) -> None:
     assert bank.encode([]) == []
     assert bank.encode_texts([]) == []
