@@ -22,7 +22,7 @@ from encoders.media.decoding import Decoding
 from encoders.media.sniff import sniff
 from encoders.media.text import decode_text
 from encoders.media_key import MediaKeys
-from encoders.native import MEDIA, NativeMedium, join
+from encoders.native import MEDIA, NativeMedium, classes_of, join
 from encoders.natives import Natives, Observe
 from encoders.remembered import Remembered
 from encoders.settings import EncoderSettings
@@ -278,7 +278,7 @@ def _descriptions(native: NativeMedium) -> Described:
     """What the image encoder's classes say, which comes with its vectors, then what the describers said."""
     seen: Described = ()
     for modality, vector in native.vectors.items():
-        classes = join([vector]).classes
-        if classes is not None and modality in (Modality.IMAGE, Modality.VIDEO):
+        classes = classes_of([vector]) if modality in (Modality.IMAGE, Modality.VIDEO) else None
+        if classes is not None:
             seen += labels(classes)
     return seen + native.descriptions

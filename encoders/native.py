@@ -56,11 +56,15 @@ def split(batch: NativeBatch) -> list[NativeVector]:
 
 def join(records: Sequence[NativeVector]) -> NativeBatch:
     """The reverse of `split`, at the cache's precision. At least one record."""
-    vectors = np.stack([np.frombuffer(record.vector, np.float16) for record in records]).astype(np.float32)
+    rows = np.frombuffer(b"".join(record.vector for record in records), np.float16)
+    return NativeBatch(rows.reshape(len(records), -1).astype(np.float32), classes_of(records))
+
+
+def classes_of(records: Sequence[NativeVector]) -> ClassShares | None:
+    """The likeliest classes of each, where they have any. At least one record."""
     if not records[0].class_ids:
-        return NativeBatch(vectors)
-    ids = np.stack([np.frombuffer(record.class_ids, np.uint16) for record in records]).astype(np.int64)
-    shares = np.stack([np.frombuffer(record.class_shares, np.float16) for record in records]).astype(
-        np.float32
-    )
-    return NativeBatch(vectors, ClassShares(ids, shares))
+        return None
+    ids = np.frombuffer(b"".join(record.class_ids for record in records), np.uint16)
+    shares = np.frombuffer(b"".join(record.class_shares for record in records), np.float16)
+    shape = (len(records), -1)
+    return ClassShares(ids.reshape(shape).astype(np.int64), shares.reshape(shape).astype(np.float32))
