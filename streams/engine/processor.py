@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
+
 from state.events import NO_TOPIC
 from state.store import Store
 from streams.errors import RecordError
@@ -64,8 +66,7 @@ class SourceBatch(Generic[RowT]):
     refused: Sequence[Refusal] = ()
 
 
-@dataclass(slots=True, frozen=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, gc=False):
     """A record for an output topic; the partition is chosen by the key."""
 
     topic: str

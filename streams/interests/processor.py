@@ -216,16 +216,16 @@ class InterestsProcessor:
         for place, member in enumerate(members):
             outputs = effects[member.partition].outputs
             cause, slate_cause = member.cause, member.slate_cause
-            causes = b"" if cause is None else cause.members()
+            causes, headers = (b"", ()) if cause is None else (cause.members(), cause.headers())
             if cause is not None:
                 topics = member.topics or topics_text(member.profile, self._catalogue.topic_names)
                 value = portraits.interest(place, causes, topics, as_of[member.partition])
-                outputs.append(Output(self._topics.interests, member.key, value, cause.headers()))
+                outputs.append(Output(self._topics.interests, member.key, value, headers))
             if slate_cause is not None:
                 if slate_cause is not cause:
-                    causes = slate_cause.members()
+                    causes, headers = slate_cause.members(), slate_cause.headers()
                 value = portraits.recommendation(place, causes, slates[place])
-                outputs.append(Output(self._topics.recommendations, member.key, value, slate_cause.headers()))
+                outputs.append(Output(self._topics.recommendations, member.key, value, headers))
 
     def _rank(self, members: Sequence[_Member], readouts: Readouts) -> dict[int, bytes]:
         """Slates as JSON by place, of those whose slate is made now."""
