@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from conftest import fresh_settings, produce_json, read_all
-from rocksdict import Options, Rdict
+from rocksdict import BottommostLevelCompaction, CompactOptions, Options, Rdict
 
 from state.artifact import load_artifact
 from state.fusion import Fusion
@@ -195,13 +195,15 @@ def roll(settings: Settings, folder: Path, words: list[bytes]) -> None:
 
 
 def compact_stores(folder: Path) -> None:
-    """As RocksDB does when files are due; the logs that it has written besides are gone with it."""
+    """As RocksDB does when files are due, to the last; what it logged besides goes when it is opened."""
+    thorough = CompactOptions()
+    thorough.set_bottommost_level_compaction(BottommostLevelCompaction.force())
     stores = {path.parent for path in folder.rglob("CURRENT")}
     assert stores
     for path in stores:
         store = Rdict(str(path), Options(raw_mode=True))
         store.flush()
-        store.compact_range(None, None)
+        store.compact_range(None, None, thorough)
         store.close()
         Rdict(str(path), Options(raw_mode=True)).close()
 
