@@ -125,6 +125,8 @@ def consumer(settings: KafkaSettings, group: str, overrides: Config = _NOTHING) 
         "max.poll.interval.ms": settings.max_poll_interval_ms,
         "fetch.wait.max.ms": 50,
         "queued.max.messages.kbytes": settings.consumer_buffer_kbytes,
+        # How long a full queue is left alone: by default a second, in which it runs dry.
+        "fetch.queue.backoff.ms": 50,
     }
     return Consumer({**config, **overrides})
 

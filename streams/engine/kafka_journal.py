@@ -175,6 +175,8 @@ _RESTORE: kafka.Config = {
     "fetch.wait.max.ms": 10,
     "fetch.message.max.bytes": 4_000_000,
     "queued.max.messages.kbytes": 16_384,
+    # A full queue is empty again long before librdkafka's second is over.
+    "fetch.queue.backoff.ms": 5,
 }
 
 

@@ -22,6 +22,7 @@ _TAIL: kafka.Config = {
     "fetch.wait.max.ms": 200,
     "fetch.message.max.bytes": 1_000_000,
     "queued.max.messages.kbytes": 16_384,
+    "fetch.queue.backoff.ms": 20,
 }
 
 
