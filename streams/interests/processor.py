@@ -33,8 +33,8 @@ _encoder = msgspec.msgpack.Encoder()
 _OUTCOME_NAMES = tuple(outcome.name.lower() for outcome in Outcome)
 
 _EVENT, _AMEND = int(RowKind.EVENT), int(RowKind.AMEND)
-_TOGETHER = 64
-"""Users who are worked on at a time: what they need together stays in a core's cache."""
+_TOGETHER = 512
+"""Users who are worked on at a time, about: more would take memory and save little."""
 
 Stored = Mapping[int, Mapping[bytes, bytes | None]]
 Deltas = Mapping[int, dict[str, ItemDelta]]

@@ -8,12 +8,14 @@ pack's bytes to values and both outputs; `engine` adds guards, multi-get and Wri
 metrics, everything but the producer. `small` is the small work of bench_engines.py on the engine: an average
 of 64 numbers, with a record for each event and without. Microseconds of CPU for each event: a twentieth of
 the batches take no longer than the first number (what the machine can do while nobody disturbs it), half of
-them no longer than the second. `--steps` splits the processor's time of 64 users by its steps.
+them no longer than the second. Garbage is looked for as seldom as in the commands. `--steps` splits the
+processor's time of 64 users by its steps.
 """
 
 import argparse
 import cProfile
 import functools
+import gc
 import itertools
 import pstats
 import sys
@@ -40,6 +42,7 @@ from state.reasons import Explainer
 from state.recommend import Recommender
 from state.rocks import RocksStore
 from state.settings import RecommendSettings
+from streams.commands.serving import NEW_OBJECTS
 from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.faults import no_fault
 from streams.engine.guard import Delivery
@@ -195,6 +198,7 @@ def main() -> None:
     parser.add_argument("--steps", action="store_true")
     parser.add_argument("--profile", action="store_true")
     chosen = parser.parse_args()
+    gc.set_threshold(NEW_OBJECTS, 20, 20)
     fusion = Fusion(content_prior())
     catalogue = Catalogue(fusion)
     stock = items(chosen.items)
