@@ -1,130 +1,33 @@
 """Forgetting and merging users on the real engine, without a broker."""
 
 import random
-from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
-import numpy as np
 import pytest
 
-from state.events import Action, Command, Pack, Row, RowKind
-from state.fusion import Fusion
+from state.events import Command, RowKind
 from state.layout import RING
-from state.prior import content_prior
 from state.settings import RecommendSettings
 from streams.engine.engine import EngineOptions
-from streams.engine.processor import Output
-from streams.interests.expiry import PAUSE_MS, STEP_MS
-from streams.interests.identity import IdentityProcessor
-from streams.interests.marks import KIND_MARK, Mark, mark_key
-from streams.interests.processor import KIND_FUSION, InterestsProcessor
-from streams.partitioning import partition_of
+from streams.interests.marks import KIND_MARK, Mark
 from streams.records import Interest, UserReceipt
 from streams.settings import InterestsSettings, Settings
-from streams.testing import START_MS, Driver
-from tests.tastes import MINUTE, START, catalogue, item, row
-
-STOCK = [item(number) for number in range(40)]
-TOPICS = Settings().topics
-PARTITIONS = 4
-DAY = 86_400_000
-FUSION = Fusion(content_prior())
-
-
-def processor(settings: Settings | None = None) -> IdentityProcessor:
-    settings = settings or Settings()
-    made, fusion = catalogue(STOCK)
-    return IdentityProcessor(InterestsProcessor(fusion, made, settings), fusion.artifact, settings)
-
-
-class World:
-    """A driver, and rows that go where their users are."""
-
-    def __init__(self, options: EngineOptions | None = None, settings: Settings | None = None) -> None:
-        self.settings = settings
-        self.driver = Driver(processor(settings), PARTITIONS, options, loop=TOPICS.interactions_encoded)
-
-    def send(self, rows: Sequence[Row]) -> None:
-        """Each row in a pack of its own, which may share micro-batches with others."""
-        packs: dict[int, list[bytes]] = {}
-        for each in rows:
-            packs.setdefault(home(each.user_id), []).append(alone(each))
-        for number, values in packs.items():
-            self.driver.push_many(values, number)
-
-    def states(self) -> dict[str, bytes]:
-        return {
-            key[1:].decode(): value
-            for number in range(PARTITIONS)
-            for key, value in self.driver.stored(number, KIND_FUSION).items()
-        }
-
-    def mark(self, user: str) -> Mark | None:
-        value = self.driver.stored(home(user), KIND_MARK).get(mark_key(user))
-        return None if value is None else Mark.decode(value)
-
-    def receipts(self) -> list[UserReceipt]:
-        outputs = self.driver.outputs(TOPICS.user_receipts)
-        return [msgspec.json.decode(output.value or b"", type=UserReceipt) for output in outputs]
-
-    def last(self, topic: str) -> dict[bytes, bytes | None]:
-        """As compaction leaves it."""
-        kept: dict[bytes, bytes | None] = {}
-        for output in self.driver.outputs(topic):
-            kept.pop(output.key, None)
-            kept[output.key] = output.value
-        return kept
-
-    def restart(self, wipe: bool = False) -> None:
-        self.driver.restart(processor(self.settings), wipe)
-
-    def holds(self, text: str) -> list[str]:
-        """Where the text is found in what compaction leaves of stores, changelogs and compacted outputs."""
-        sought, found = text.encode(), []
-        for number in range(PARTITIONS):
-            self.driver.log.compact(number)
-            records = list(self.driver.log.records(number, 0, self.driver.log.end(number)))
-            changelog = [(key, value or b"") for _, key, value in records]
-            for place, pairs in (("store", self.driver.stored(number).items()), ("changelog", changelog)):
-                found += [place for key, value in pairs if sought in key or sought in value]
-        for topic in (TOPICS.interests, TOPICS.recommendations, TOPICS.item_deltas, TOPICS.user_receipts):
-            pairs = self.last(topic).items()
-            found += [topic for key, value in pairs if value is not None and sought in key + value]
-        return found
-
-
-def home(user: str) -> int:
-    return partition_of(user.encode(), PARTITIONS)
-
-
-def alone(each: Row) -> bytes:
-    return msgspec.msgpack.encode(Pack(-1, -1, [each]))
-
-
-def event(user: str, number: int, **changes: object) -> Row:
-    return row(user, number, STOCK[number % len(STOCK)], Action.LIKE, **{"offset": -1, **changes})
-
-
-def command(kind: RowKind, user: str, at: int, into: str = "", name: str = "") -> Row:
-    time = START + at * MINUTE
-    return Row(
-        user_id=user,
-        event_id=name or f"{kind.name}-{user}-{at}",
-        action=0,
-        time=time,
-        offset=-1,
-        broker_time=time,
-        kind=int(kind),
-        command=Command(into=into),
-    )
-
-
-def forget(user: str, at: int, name: str = "") -> Row:
-    return command(RowKind.FORGET, user, at, name=name)
-
-
-def merge(user: str, into: str, at: int, name: str = "") -> Row:
-    return command(RowKind.MERGE, user, at, into, name)
+from streams.testing import START_MS
+from tests.identity_world import (
+    DAY,
+    FUSION,
+    PARTITIONS,
+    TOPICS,
+    World,
+    alone,
+    assert_same,
+    event,
+    forget,
+    home,
+    merge,
+)
+from tests.tastes import MINUTE, START
 
 
 def test_a_forgotten_user_is_found_in_the_receipt_alone() -> None:
@@ -154,6 +57,22 @@ def test_what_is_older_than_the_command_stays_forgotten(wipe: bool) -> None:
     assert world.states() == {} and world.last(TOPICS.interests)[b"ann"] is None
     world.send([event("ann", 9)])
     assert FUSION.read([world.states()["ann"]]).event_count.tolist() == [1]
+
+
+@pytest.mark.parametrize(("kept_ms", "comes_back"), [(-1, False), (DAY, True)])
+def test_a_disk_that_was_away_brings_nobody_back(kept_ms: int, comes_back: bool) -> None:
+    """Only where deletions are kept for as long as it was away may it be trusted: this log keeps none."""
+    world = World()
+    world.send([event("ann", 0)])
+    number = home("ann")
+    old = dict(world.driver._stores[number].scan(b""))
+    world.send([forget("ann", 5)])
+    world.driver.log.compact(number)
+    world.driver.log.facts = replace(world.driver.log.facts, delete_retention_ms=kept_ms)
+    world.driver._stores[number].clear()
+    world.driver._stores[number].write(old)
+    world.restart()
+    assert ("ann" in world.states()) == comes_back
 
 
 def test_a_command_that_comes_again_leaves_what_came_since() -> None:
@@ -196,56 +115,6 @@ def test_a_mark_ends_when_its_time_is_over() -> None:
     world.driver.advance(1)
     assert world.mark("ann") is None
     assert KIND_MARK not in {key[:1] for number in range(PARTITIONS) for key in world.driver.stored(number)}
-
-
-def test_users_who_do_not_come_any_more_leave() -> None:
-    world = World(settings=Settings(interests=InterestsSettings(expire_days=2)))
-    late = 2 * DAY // MINUTE + 100
-    world.send([event(f"u{number}", number) for number in range(300)])
-    back = [next(n for n in range(100) if home(f"u{n}") == partition) for partition in range(PARTITIONS)]
-    world.send([event(f"u{number}", late, event_id=f"late-{number}") for number in back])
-    sweep(world)
-    here = {f"u{number}" for number in (*range(100, 300), *back)}
-    assert set(world.states()) == here
-    assert world.holds("u42") == [] and 42 not in back
-    assert {key for key, value in world.last(TOPICS.interests).items() if value is not None} == {
-        user.encode() for user in here
-    }
-    world.restart(wipe=True)
-    assert set(world.states()) == here
-
-
-def test_nobody_leaves_while_events_of_the_past_come() -> None:
-    world = World(settings=Settings(interests=InterestsSettings(expire_days=2)))
-    world.send([event("ann", 0)])
-    world.driver.advance(400 * DAY)
-    sweep(world)
-    assert set(world.states()) == {"ann"}
-
-
-def test_who_comes_in_the_batch_of_the_sweep_stays() -> None:
-    world = World(settings=Settings(interests=InterestsSettings(expire_days=2)))
-    busy = next(f"u{number}" for number in range(100) if home(f"u{number}") == home("ann"))
-    world.send([event("ann", 0), event(busy, 3 * DAY // MINUTE)])
-    world.driver.clock_ms += 5_000
-    world.send([event("ann", 3 * DAY // MINUTE)])
-    sweep(world)
-    assert FUSION.read([world.states()["ann"]]).event_count.tolist() == [2]
-
-
-def test_users_stay_for_ever_where_nothing_is_set() -> None:
-    world = World()
-    world.send([event("ann", 0), event("ann", 4_000_000), event("bob", 0)])
-    sweep(world)
-    assert set(world.states()) == {"ann", "bob"}
-
-
-def sweep(world: World) -> None:
-    """Twice through the stores: the first time tells how late it is."""
-    for _ in range(2):
-        world.driver.advance(PAUSE_MS)
-        for _ in range(8):
-            world.driver.advance(STEP_MS)
 
 
 def test_an_item_level_record_names_no_user() -> None:
@@ -416,21 +285,3 @@ def test_a_crash_at_any_step_of_a_merge_changes_nothing(step: int, count: int, w
     assert set(world.states()) == {"ann"}
     assert_same(world, one)
     assert len(world.receipts()) == 1
-
-
-def assert_same(world: World, one: World, version: bool = True) -> None:
-    """The one user of both worlds is the same: to 1e-5 where numbers are rounded."""
-    (mine,), (theirs,) = world.states().values(), one.states().values()
-    left, right = FUSION.read([mine]), FUSION.read([theirs])
-    for name in ("interest", "heads", "head_weights", "modalities"):
-        np.testing.assert_allclose(getattr(left, name), getattr(right, name), atol=1e-5, err_msg=name)
-    assert left.event_count.tolist() == right.event_count.tolist()
-    assert left.time_ms.tolist() == right.time_ms.tolist()
-    if version:
-        assert left.version.tolist() == right.version.tolist()
-    shown = [outputs(each.driver.outputs(TOPICS.interests)) for each in (world, one)]
-    assert shown[0].topics == pytest.approx(shown[1].topics, abs=2e-4)
-
-
-def outputs(each: Sequence[Output]) -> Interest:
-    return msgspec.json.decode([output.value for output in each if output.value][-1], type=Interest)
