@@ -57,17 +57,20 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     pool = _Pool(candidates, diversity)
     categories = candidates.categories if category_cap > 0 else None
     cap = None if categories is None else _Cap(categories, category_cap)
-    worth = np.empty((turns, users), dtype=np.float32)
+    picks: list[Int64] = []
+    worth: list[Float32] = []
     for turn in range(turns):
-        chosen[:, turn], worth[turn] = pool.take()
+        picked, value = pool.take()
+        picks.append(picked)
+        worth.append(value)
         left = turns - turn - 1
         if diversity > 0 and left:
             pool.approach()
             if turn == _SORTED_OUT and cap is None and users * width > _FEW:
                 pool.narrow(left)
         if cap is not None:
-            pool.near[cap.full(chosen[:, turn])] = np.inf
-    chosen[:, :turns][np.isneginf(worth.T)] = NONE
+            pool.near[cap.full(picked)] = np.inf
+    chosen[:, :turns] = np.where(np.isneginf(worth), NONE, picks).T
     return chosen
 
 

@@ -17,7 +17,7 @@ from state.heads import (
     normed,
     scores,
 )
-from state.layout import HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
+from state.layout import DIM, HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
 from state.ring import cancelled, contributing, newest_first
 from state.rowwise import divisor, finite, product, silu, unit
 from state.slots import Slots, directions
@@ -155,8 +155,10 @@ class Reader:
 
     def _dislike(self, records: Records, ring: Ring, latest: Times) -> tuple[Float32, Float32]:
         logits = self._weights.dislike_action[ring.slots["action"]]
-        held = (records["dislike_time"], records["dislike_mass"][:, None], records["dislike_norm"][:, None])
         counts = ring.present & np.isfinite(logits)
+        if not counts.any() and not records["dislike_norm"].any():
+            return np.zeros((len(records), DIM), np.float32), np.zeros(len(records), np.float32)
+        held = (records["dislike_time"], records["dislike_mass"][:, None], records["dislike_norm"][:, None])
         merged = merge(held, ring, (counts, finite(logits)[:, None]), (latest, DISLIKE_RATE))
         sums = np.matmul(merged.ring, ring.vectors)[:, 0]
         sums = sums + records["dislike_value"] * merged.held
