@@ -93,6 +93,7 @@ class Engine(Generic[RowT]):
         self._options = options
         self._partitions: dict[int, Partition] = {}
         self._forgiven: set[int] = set()
+        self._changelog: bytes | None = None
         self._committers = ThreadPoolExecutor(_COMMIT_THREADS, f"{options.name}-commit")
 
     def open(self, number: int, cancelled: Cancelled = lambda: False) -> Partition:
@@ -101,9 +102,8 @@ class Engine(Generic[RowT]):
         try:
             journal = self._resources.journal(number)
             try:
-                return Opening(
-                    number, self._label(number), store, journal, cancelled, self._options.skip_trimmed
-                ).run()
+                skip, used = self._options.skip_trimmed, self._changelog
+                return Opening(number, self._label(number), store, journal, cancelled, skip, used).run()
             except BaseException:
                 journal.close()
                 raise
@@ -114,6 +114,7 @@ class Engine(Generic[RowT]):
     def adopt(self, partition: Partition) -> int:
         """Let an opened partition take part. Returns the source offset to read it from."""
         self._partitions[partition.number] = partition
+        self._changelog = partition.changelog_topic
         self._processor.opened(partition.number, partition.store)
         return partition.place.source
 

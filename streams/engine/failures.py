@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from state.errors import StateError
-from streams.errors import EngineError
+from streams.errors import EngineError, PenchantError
 
 
 def raise_it(error: Exception) -> NoReturn:
@@ -15,6 +15,6 @@ def converted(error: BaseException) -> EngineError:
     """The error itself where it is the engine's own."""
     if isinstance(error, EngineError):
         return error
-    if isinstance(error, StateError):
+    if isinstance(error, StateError | PenchantError):
         return EngineError(str(error))
     return EngineError(f"{type(error).__name__}: {error}")

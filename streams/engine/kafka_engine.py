@@ -73,7 +73,7 @@ def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT
         rest_seconds=settings.kafka.session_timeout_ms / 1000 + 1,
         interval_seconds=spec.interval_seconds,
         beat=spec.beat,
-        check=kafka_source_check(settings.kafka, spec.source),
+        check=kafka_source_check(settings.kafka, spec.source, spec.changelog),
     )
     return Runner(kafka_engine(settings, spec, processor, standbys), options, standbys)
 

@@ -47,6 +47,7 @@ class KafkaJournal:
         self._producer: kafka.Producer | None = None
         self._reader: kafka.Consumer | None = None
         self._landed: int | None = None
+        self._end = 0
 
     def fence(self, cancelled: Cancelled) -> Facts:
         # A commit waits for no linger: until then, records gather in large batches.
@@ -117,6 +118,11 @@ class KafkaJournal:
     def commit(self) -> int:
         producer = self._open_producer()
         give_up = time.monotonic() + 2 * self._settings.transaction_timeout_ms / 1000
+        producer.flush(give_up - time.monotonic())
+        if self._landed is not None and self._landed < self._end:
+            raise CommitFailed(
+                f"{self._label}: the changelog is shorter than it was, and what follows would not fit to it"
+            )
         while True:
             try:
                 producer.commit_transaction(max(0.1, give_up - time.monotonic()))
@@ -129,7 +135,8 @@ class KafkaJournal:
             raise EngineError(
                 f"{self._label}: a transaction was committed without a report of its last record"
             )
-        return self._landed + 1
+        self._end = self._landed + 1
+        return self._end
 
     def close(self) -> None:
         if self._reader is not None:

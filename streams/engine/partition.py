@@ -8,6 +8,7 @@ from streams.engine.journal import Cancelled, Facts, Journal
 from streams.engine.place import NO_RAW, PLACE_KEY, Bookmark, Place
 from streams.engine.replica import Replica, now_ms
 from streams.engine.restoring import Restoring
+from streams.engine.source_check import changelog_recreated
 from streams.errors import SourceRecreated
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Opening:
     cancelled: Cancelled
     skip_trimmed: bool = False
     """Whether a source that was made anew may be read from its start, by raw ranges."""
+    changelog: bytes | None = None
+    """Id of the changelog topic that this process has used so far."""
 
     def run(self) -> Partition:
         """Take the partition from its owner before, and make the store level with its changelog.
@@ -52,6 +55,8 @@ class Opening:
         be missing, and OpeningCancelled.
         """
         facts = self.journal.fence(self.cancelled)
+        if self.changelog not in (None, facts.changelog_topic):
+            raise changelog_recreated(self.label)
         self._restore(facts)
         value = self.store.get(PLACE_KEY)
         if value is None:

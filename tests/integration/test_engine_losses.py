@@ -1,12 +1,13 @@
 """What the engine cannot mend: it says so, ends, and goes on exactly once the cause is gone."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from streams.kafka import ConfigResource, ResourceType, TopicPartition, admin_client
+from streams.kafka import ConfigResource, KafkaException, NewTopic, ResourceType, TopicPartition, admin_client
 from streams.settings import Settings
 from streams.topics import user_state_changelog
 from tests.engine_feed import EngineProcess, Feed, check, check_outputs, states, stores, wait_for_end
@@ -89,3 +90,33 @@ def test_a_changelog_that_was_cut_is_no_restore(settings: Settings) -> None:
     assert "live in this local store alone" in warm.said()
     check_outputs(settings, feed)
     assert states(stores(settings)) == feed.states
+
+
+def make_anew(settings: Settings, topic: str) -> None:
+    admin, give_up = admin_client(settings.kafka), time.monotonic() + SECONDS
+    admin.delete_topics([topic])[topic].result(SECONDS)
+    config = {"cleanup.policy": "compact"}
+    while True:
+        new = NewTopic(topic, settings.topics.partitions, 1, config=config)
+        try:
+            admin.create_topics([new])[topic].result(SECONDS)
+            return
+        except KafkaException:
+            # It is being deleted still.
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+
+
+def test_a_changelog_made_anew_under_its_worker_ends_it(settings: Settings) -> None:
+    """It went on: some partitions without the states of before, others counted again from the start."""
+    feed = Feed(settings)
+    feed.send(100)
+    worker = EngineProcess(settings, HOST)
+    try:
+        wait_for_end(settings, feed)
+        make_anew(settings, user_state_changelog(settings))
+        with feed.sending(20):
+            assert worker.wait_ended() == 1
+        assert "deleted and made anew while states were written to it" in worker.said()
+    finally:
+        worker.kill()

@@ -263,3 +263,16 @@ def test_a_fault_that_says_nothing_known_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["4", "4x20", "stop 3", "kill 1x2", ".01", "0.5", "stop .001"])
 def test_faults_are_read(text: str) -> None:
     assert fault_from({VARIABLE: text}) is not no_fault
+
+
+def test_a_changelog_made_anew_under_its_owner_is_refused_and_the_store_kept() -> None:
+    """It would count again what was counted, or go on without the states of before."""
+    log, store = MemoryLog(), _Recording()
+    used(log, store)
+    engine = open_engine(log, store)
+    engine.adopt(engine.open(0))
+    engine.close(0)
+    cleared, log.facts = store.cleared, replace(log.facts, changelog_topic=b"y" * 16)
+    with pytest.raises(ChangelogCut, match=r"test-0: .* made anew"):
+        engine.open(0)
+    assert store.cleared == cleared and store.get(KIND_USER + b"a") is not None

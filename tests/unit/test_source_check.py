@@ -6,11 +6,12 @@ import pytest
 
 from streams.engine import source_check
 from streams.engine.source_check import SourceCheck
-from streams.errors import SourceRecreated
+from streams.errors import ChangelogCut, SourceRecreated
 from streams.topic_ids import Identity
 from streams.topics import SilentCluster, UnknownTopic
 
-OLD, NEW = {"source": Identity(b"o" * 16, 4)}, {"source": Identity(b"n" * 16, 4)}
+OLD_ID, NEW_ID = Identity(b"o" * 16, 4), Identity(b"n" * 16, 4)
+OLD, NEW = {"source": OLD_ID, "states": OLD_ID}, {"source": NEW_ID, "states": OLD_ID}
 
 
 def check(*answers: dict[str, Identity] | Exception) -> Callable[[], None]:
@@ -22,7 +23,7 @@ def check(*answers: dict[str, Identity] | Exception) -> Callable[[], None]:
             raise answer
         return answer
 
-    return SourceCheck(ask)
+    return SourceCheck(ask, "states")
 
 
 def test_the_same_topic_is_no_news() -> None:
@@ -36,6 +37,13 @@ def test_a_topic_made_anew_is_refused() -> None:
     for _ in range(3):
         source()
     with pytest.raises(SourceRecreated, match="made anew"):
+        source()
+
+
+def test_a_changelog_made_anew_is_refused() -> None:
+    source = check(OLD, {"source": OLD_ID, "states": NEW_ID})
+    source()
+    with pytest.raises(ChangelogCut, match=r"states: .* made anew while states were written"):
         source()
 
 
