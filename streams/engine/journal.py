@@ -30,6 +30,8 @@ class Facts:
     """How long a null of the changelog is kept for those who have not seen it."""
     changelog_start: int = 0
     """Lowest offset that the changelog still has. Compaction never moves it."""
+    forgotten: int | None = None
+    """Offset from which on there was a transaction that a broker had forgotten to end. It is aborted now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,4 +79,14 @@ def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT
 
 
 def _names(settings: Settings, spec: EngineSpec) -> JournalNames:
-    return JournalNames(group_of(settings, spec.name), spec.source, spec.changelog)
+    topics = settings.topics
+    outputs = (
+        topics.interests,
+        topics.recommendations,
+        topics.item_deltas,
+        topics.item_signals,
+        topics.user_receipts,
+        topics.dead_letters,
+        topics.interactions_encoded,
+    )
+    return JournalNames(group_of(settings, spec.name), spec.source, spec.changelog, outputs)

@@ -2,24 +2,29 @@
 
 import base64
 from collections.abc import Iterable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 
 from streams import kafka
 from streams.engine.journal import Chunk, Facts
 from streams.errors import EngineError, TopicError
 from streams.settings import KafkaSettings
-from streams.topics import partition_counts, topic_id, topic_values
+from streams.topics import SilentCluster, partition_counts, topic_id, topic_values
 
 _ASK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class JournalNames:
-    """`owner` is the same for all workers of a deployment and engine: ids of transactions begin with it."""
+    """`owner` is the same for all workers of a deployment and engine: ids of transactions begin with it.
+
+    `outputs` are topics that its transactions may write to.
+    """
 
     owner: str
     source: str
     changelog: str
+    outputs: tuple[str, ...] = ()
 
 
 class FactsReader:
@@ -40,6 +45,24 @@ class FactsReader:
         start, _ = kafka.watermarks(reader, source, partition, _ASK_SECONDS)
         first, end = kafka.watermarks(reader, changelog, partition, _ASK_SECONDS)
         return Facts(ids[0], start, ids[1], end, int(config["delete.retention.ms"]), first)
+
+    def written_end(self, partition: int) -> int:
+        """Offset behind the last record or marker of the changelog, be its transaction ended or not."""
+        place = kafka.TopicPartition(self._names.changelog, partition)
+        asked = self._admin.list_offsets(
+            {place: kafka.OffsetSpec.latest()},
+            isolation_level=kafka.IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_ASK_SECONDS,
+        )
+        try:
+            return int(asked[place].result(_ASK_SECONDS + 5).offset)
+        except FutureTimeout:
+            raise SilentCluster(f"{place.topic}: the cluster does not answer") from None
+
+    def output_partitions(self) -> list[tuple[str, int]]:
+        """Every place that transactions of this engine may have written to, but for the changelog."""
+        counts = partition_counts(self._admin, self._names.outputs)
+        return [(topic, number) for topic, count in counts.items() for number in range(count)]
 
     def _check_topics(self, counts: Mapping[str, int]) -> None:
         if counts[self._names.source] != counts[self._names.changelog]:

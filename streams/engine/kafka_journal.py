@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from streams import kafka
@@ -17,6 +18,8 @@ _CHUNK_RECORDS = 1_000
 _READ_SECONDS = 0.2
 _FILL_SECONDS = 0.005
 """How long a batch may fill once its first record is there."""
+_MARKER_SECONDS = 2.0
+"""How long after a transaction the last stable offset may lie behind its marker."""
 _SILENCE_SECONDS = 1_800.0
 """How long an opening bears a broker that does not answer, before it gives up."""
 
@@ -61,9 +64,14 @@ class KafkaJournal:
                 patience.bear(error)
         self._reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
         facts = FactsReader(self._settings, self._names)
+        forgotten: int | None = None
         while True:
             try:
-                return facts.read(self._reader, self._partition)
+                found = facts.read(self._reader, self._partition)
+                if forgotten is not None or not self._forgotten(facts, found.changelog_end):
+                    return replace(found, forgotten=forgotten)
+                self._abort_forgotten(facts.output_partitions())
+                forgotten = found.changelog_end
             except (kafka.KafkaException, SilentCluster) as error:
                 patience.bear(error)
 
@@ -146,6 +154,32 @@ class KafkaJournal:
             # Without this the client would wait for what it can no longer deliver.
             self._producer.purge()
             self._producer = None
+
+    def _forgotten(self, facts: FactsReader, stable: int) -> bool:
+        """Whether records lie behind the last stable offset for good, though no transaction is open any more.
+
+        A broker without replicas leaves them so where it stops, or is killed, just when a transaction ends:
+        it notes the end and skips the markers.
+        """
+        give_up = time.monotonic() + _MARKER_SECONDS
+        reader = self._reader
+        assert reader is not None
+        while facts.written_end(self._partition) > stable:
+            if time.monotonic() > give_up:
+                return True
+            time.sleep(0.1)
+            _, stable = kafka.watermarks(reader, self._names.changelog, self._partition, _MARKER_SECONDS)
+        return False
+
+    def _abort_forgotten(self, places: Sequence[tuple[str, int]]) -> None:
+        """Our next commit would commit them, too, and they are about to be done again: abort them."""
+        _log.warning("%s: a broker forgot to end a transaction, which is aborted now", self._label)
+        producer = self._open_producer()
+        producer.begin_transaction()
+        for topic, number in [*places, (self._names.changelog, self._partition)]:
+            self._send(topic, None, b"", partition=number)
+        producer.flush(self._settings.transaction_timeout_ms / 1000)
+        producer.abort_transaction(self._settings.transaction_timeout_ms / 1000)
 
     def _send(self, topic: str, value: bytes | None, key: bytes, **rest: Any) -> None:
         """The producer's queue is full: it empties as the broker acknowledges."""

@@ -97,6 +97,8 @@ def _distrust(bookmark: Bookmark, facts: Facts, now: int) -> str | None:
         return "belongs to another changelog topic"
     if bookmark.offset > facts.changelog_end:
         return "is ahead of the changelog"
+    if facts.forgotten is not None and bookmark.offset > facts.forgotten:
+        return "has what a broker forgot to commit"
     if bookmark.offset < facts.changelog_end and now - bookmark.written_ms > facts.delete_retention_ms:
         # What was deleted meanwhile may have left the changelog without a trace.
         return "is older than the changelog keeps deletions"

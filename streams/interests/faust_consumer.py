@@ -114,6 +114,14 @@ class EngineConsumer(driver.Consumer):
         return EngineConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            await self._drain(fetcher)
+        except asyncio.CancelledError:
+            # Faust would take it for a crash where a rebalance goes on just then.
+            if not (fetcher.should_stop or self._given_up()):
+                raise
+
+    async def _drain(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
             self.sink.beat()
             if self.sink.full():
@@ -128,10 +136,6 @@ class EngineConsumer(driver.Consumer):
                 records = await self._getmany(set(self._flows), _FETCH_SECONDS)
             except ConsumerStoppedError:
                 return
-            except asyncio.CancelledError:
-                if self._given_up():
-                    return
-                raise
             except NoOffsetForPartitionError:
                 # Of the time before the seek: nothing was committed yet, and nothing need be.
                 continue
@@ -140,10 +144,7 @@ class EngineConsumer(driver.Consumer):
                 self.sink.deliver(partition.partition, self._flows.get(partition, NO_FLOW), found)
 
     def _given_up(self) -> bool:
-        """Whether it is the thread that fetches which ends, and not this task that is cancelled.
-
-        Where a rebalance goes on just then, Faust would take it for a crash.
-        """
+        """Whether it is the thread that fetches which ends, and not this task that is cancelled."""
         task = asyncio.current_task()
         return bool(self.should_stop) and not (task is not None and task.cancelling())
 

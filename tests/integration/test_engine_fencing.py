@@ -40,7 +40,12 @@ NOW = 1_700_000_000_000
 
 def names(settings: Settings) -> JournalNames:
     topics = settings.topics
-    return JournalNames(f"{settings.app.name}-x", topics.interactions_encoded, user_state_changelog(settings))
+    return JournalNames(
+        f"{settings.app.name}-x",
+        topics.interactions_encoded,
+        user_state_changelog(settings),
+        (topics.interests,),
+    )
 
 
 class Owner:

@@ -35,6 +35,21 @@ def test_a_fetch_that_is_given_up_at_the_end_is_no_failure() -> None:
     drain(stopping=True)
 
 
+def test_a_loop_that_is_ended_while_it_waits_is_no_failure() -> None:
+    """As when Faust stops the fetcher, in a rebalance: it would call it a crash."""
+
+    async def stop_it() -> None:
+        consumer, fetcher = _Consumer(stopping=False), SimpleNamespace(should_stop=False)
+        consumer.flow_active = False
+        task = asyncio.ensure_future(consumer._drain_messages(fetcher))
+        await asyncio.sleep(0)
+        fetcher.should_stop = True
+        task.cancel()
+        await task
+
+    asyncio.run(stop_it())
+
+
 def test_a_fetch_that_is_given_up_in_operation_is_one() -> None:
     with pytest.raises(asyncio.CancelledError):
         drain(stopping=False)
