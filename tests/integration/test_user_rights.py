@@ -137,7 +137,6 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
         produce_json(settings, names.items, items)
         until("the items", lambda: len(read_all(settings, names.items_encoded)) == 5)
         produce_json(settings, names.interactions, [*mine, event("bob", 0)])
-        until("the interests", lambda: exported(settings, USER).state is not None)
         until("all events", lambda: counted(settings, USER) == 7)
         held = exported(settings, USER)
         assert_export_is_the_fold(settings, held)
@@ -155,6 +154,7 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
         produce_json(settings, names.interactions, late)
         again = penchant(settings, "user", "forget", USER, "--wait")
         assert "nothing was held" in again.stdout
+        signed_in(settings)
         roll(settings, cleaning.folder, words)
         assert exported(settings, USER).state is None
 
@@ -165,6 +165,18 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
     assert found(cleaning.folder, words)
     compact_stores(tmp_path / "data")
     assert found(tmp_path / "data", words) == {}
+
+
+def signed_in(settings: Settings) -> None:
+    """A merge by the command; what still comes from bob is eve's from then on."""
+    merged = penchant(settings, "user", "merge", "bob", "eve", "--wait")
+    assert merged.exit_code == 0 and "done" in merged.stdout, merged.output
+    eve, bob = exported(settings, "eve"), exported(settings, "bob")
+    assert eve.merged_users == ["bob"] and eve.state is not None and eve.state.event_count == 1
+    assert bob.state is None and bob.mark is not None and bob.mark.into == "eve"
+    assert penchant(settings, "user", "merge", "bob", "bob").exit_code == 2
+    assert "merged users: bob" in penchant(settings, "user", "show", "eve").stdout
+    assert penchant(settings, "user", "show", "nobody").exit_code == 1
 
 
 def counted(settings: Settings, user: str) -> int:
