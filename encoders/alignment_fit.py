@@ -22,7 +22,13 @@ from encoders.base import SHARED_DIM, Float32, Medium, Modality
 from encoders.errors import ArtifactError
 from encoders.native import NativeMedium, NativeVector, join
 
-RIDGE = 2.0
+WHITENING_RIDGE = 1.0
+"""Of the projections in which the views meet. Each whitens its view: what varies much in one modality counts
+no more there than what varies little, down to about as much as one item makes."""
+MAP_RIDGE, SOUND_RIDGE = 0.25, 1.0
+"""Of the regressions that take a view to the coordinates; sounds are fewer than the rest."""
+AGREEMENT_POWER = 2.0
+"""Of the eigenvalue that a coordinate is scaled by: what the views disagree on counts little."""
 NAME_WEIGHT = 0.4
 """Length of a class name's rows, where an item's have length 1."""
 VIEW_RANK = 256
@@ -52,6 +58,8 @@ class View(NamedTuple):
     centre: Float32
     bridge_centre: Float32 | None = None
     """Mean class vector, float32 [t], of a view whose rows end in a class vector."""
+    ridge: float = MAP_RIDGE
+    """Of its regression."""
 
 
 class Bank(Protocol):
@@ -62,18 +70,23 @@ class Bank(Protocol):
     def builtin_alignment(self) -> Alignment: ...
 
 
+def catalogue_vectors(bank: Bank, catalogue: Iterable[Sequence[Medium]]) -> list[FitItem]:
+    """The native vectors of each item's media, a few items at a time; what cannot be used is left out."""
+    items: list[FitItem] = []
+    remaining = iter(catalogue)
+    while part := list(islice(remaining, ITEMS_AT_ONCE)):
+        natives = iter(bank.natives([medium for media in part for medium in media]))
+        items.extend(_merged(list(islice(natives, len(media)))) for media in part)
+    return items
+
+
 def fit_from_media(bank: Bank, items: Iterable[Sequence[Medium]]) -> Alignment:
     """The alignment of a catalogue from its items' media; media that cannot be used are left out.
 
     The bank's vector cache keeps what is encoded here, so that serving the same media needs no encoding.
     Raises as `fit`.
     """
-    remaining = iter(items)
-    fitted: list[FitItem] = []
-    while part := list(islice(remaining, ITEMS_AT_ONCE)):
-        natives = iter(bank.natives([medium for media in part for medium in media]))
-        fitted.extend(_merged(list(islice(natives, len(media)))) for media in part)
-    return fit(fitted, bank.builtin_alignment())
+    return fit(catalogue_vectors(bank, items), bank.builtin_alignment())
 
 
 def _merged(media: Sequence[NativeMedium | None]) -> FitItem:
@@ -134,7 +147,8 @@ def _text(items: Sequence[FitItem]) -> View | None:
 
 
 def _sound(items: Sequence[FitItem]) -> View | None:
-    return _plain_view([list(item.get(Modality.AUDIO, ())) for item in items], FEWEST_SOUNDS)
+    view = _plain_view([list(item.get(Modality.AUDIO, ())) for item in items], FEWEST_SOUNDS)
+    return None if view is None else view._replace(ridge=SOUND_RIDGE)
 
 
 def _plain_view(vectors: Sequence[Sequence[NativeVector]], fewest: int) -> View | None:
@@ -206,7 +220,7 @@ def _with_names(view: View, rows: Float32) -> View:
 
 
 def _coordinates(views: Sequence[View], dims: int) -> Float64:
-    """[n, dims]: leading eigenvectors of the sum of the views' ridge projections, times their eigenvalues.
+    """[n, dims]: leading eigenvectors of the sum of the views' ridge projections, scaled by AGREEMENT_POWER.
 
     An item in one view counts as much as one in all.
     """
@@ -220,24 +234,24 @@ def _coordinates(views: Sequence[View], dims: int) -> Float64:
     values, vectors = np.linalg.eigh(stacked.T @ stacked)
     values, vectors = values[::-1][:dims], vectors[:, ::-1][:, :dims]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
-    # Eigenvectors of the sum are stacked @ vectors / sqrt(values); times values that is times sqrt(values).
-    coordinates: Float64 = stacked @ (vectors * signs) * np.sqrt(np.maximum(values, 0.0))
+    # Eigenvectors of the sum are stacked @ vectors / sqrt(values).
+    coordinates: Float64 = stacked @ (vectors * signs) * np.maximum(values, 0.0) ** (AGREEMENT_POWER - 0.5)
     return coordinates
 
 
 def _projection_root(rows: Float32) -> Float64:
-    """[n, rank]: root @ root' is the ridge projection rows (rows'rows + RIDGE)^-1 rows'."""
+    """[n, rank]: root @ root' is the ridge projection rows (rows'rows + WHITENING_RIDGE)^-1 rows'."""
     exact = rows.astype(np.float64)
     values, vectors = np.linalg.eigh(exact.T @ exact)
     values, vectors = values[::-1][:VIEW_RANK], vectors[:, ::-1][:, :VIEW_RANK]
-    root: Float64 = exact @ vectors / np.sqrt(np.maximum(values, 0.0) + RIDGE)
+    root: Float64 = exact @ vectors / np.sqrt(np.maximum(values, 0.0) + WHITENING_RIDGE)
     return root
 
 
 def _regressed(view: View, coordinates: Float64, columns: NDArray[np.int64]) -> ModalityMap:
     """Ridge regression of the coordinates on the rows of a view, into the given columns."""
     rows = view.rows.astype(np.float64)
-    gram = rows.T @ rows + RIDGE * np.eye(rows.shape[1])
+    gram = rows.T @ rows + view.ridge * np.eye(rows.shape[1])
     solved = np.linalg.solve(gram, rows.T @ coordinates[view.present])
     weights = np.zeros((rows.shape[1], SHARED_DIM), np.float32)
     weights[:, columns] = solved

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from encoders.alignment import Alignment
 from encoders.alignment_artifact import save_alignment
-from encoders.alignment_fit import fit_from_media
+from encoders.alignment_figures import Judged, Spread, held_out
+from encoders.alignment_fit import FitItem, catalogue_vectors, fit
+from encoders.bank import EncoderBank
 from encoders.base import Medium, Modality
 from encoders.classics_artifact import Classics, save_classics
 from encoders.classics_fit import ClassicsFit
@@ -28,23 +31,55 @@ FETCH_SECONDS = 30.0
 Tell = Callable[[int], None]
 
 
-def fit_alignment(items: Sequence[Item], settings: Settings, target: Path, tell: Tell) -> Alignment:
+class Fitted(NamedTuple):
+    """An alignment, and what it finds on items held out, where that was asked for."""
+
+    alignment: Alignment
+    figures: dict[str, Spread]
+
+
+def fit_alignment(
+    items: Sequence[Item], settings: Settings, target: Path, tell: Tell, measure: bool = False
+) -> Fitted:
     """Fit an alignment to the items, without labels, and save it in the folder `target`.
 
     What is encoded here is kept in the data folder's vector cache, where the encode worker finds it.
-    `tell` is told how many items were read. Raises InputError where the items are too few to fit on.
+    `tell` is told how many items were read. To `measure` is to fit five times more, to parts of the items;
+    the manifest keeps the figures. Raises InputError where the items are too few to fit on.
     """
     with ExitStack() as stack:
-        instance = stack.enter_context(Instance(Path(settings.app.data)))
-        bank = configured_bank(settings, instance.folder, stack)
+        bank = _bank(settings, stack)
         fetcher = Fetcher(settings.fetch)
         stack.callback(fetcher.close)
         try:
-            alignment = fit_from_media(bank, _media(items, fetcher, tell))
-            save_alignment(alignment, target)
+            vectors = catalogue_vectors(bank, _media(items, fetcher, tell))
+            builtin = bank.builtin_alignment()
+            alignment = fit(vectors, builtin)
+            figures = held_out(Judged(vectors, vectors), builtin) if measure else {}
+            save_alignment(alignment, target, _counts(vectors) | _named(figures))
         except EncodersError as error:
             raise InputError(str(error)) from error
-    return alignment
+    return Fitted(alignment, figures)
+
+
+def _bank(settings: Settings, stack: ExitStack) -> EncoderBank:
+    instance = stack.enter_context(Instance(Path(settings.app.data)))
+    return configured_bank(settings, instance.folder, stack)
+
+
+def _counts(vectors: Sequence[FitItem]) -> dict[str, float]:
+    """Of what an alignment was fitted to, for its manifest."""
+    counts = {str(modality): float(sum(modality in item for item in vectors)) for modality in Modality}
+    return {"items": float(len(vectors)), **counts}
+
+
+def _named(figures: dict[str, Spread]) -> dict[str, float]:
+    parts = {"": 0, " deviation": 1}
+    return {
+        f"{name}{part}": round(figure[at], 4)
+        for name, figure in figures.items()
+        for part, at in parts.items()
+    }
 
 
 def fit_classics(items: Sequence[Item], settings: Settings, target: Path, tell: Tell) -> Classics:
