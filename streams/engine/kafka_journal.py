@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -126,7 +127,9 @@ class KafkaJournal:
     def commit(self) -> int:
         producer = self._open_producer()
         give_up = time.monotonic() + 2 * self._settings.transaction_timeout_ms / 1000
-        producer.flush(give_up - time.monotonic())
+        # Reports that come together with a fatal error break each other: the commit tells what it was.
+        with suppress(kafka.KafkaException, SystemError):
+            producer.flush(give_up - time.monotonic())
         if self._landed is not None and self._landed < self._end:
             raise CommitFailed(
                 f"{self._label}: the changelog is shorter than it was, and what follows would not fit to it"
