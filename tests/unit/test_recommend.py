@@ -9,6 +9,7 @@ from state.events import ACTIONS, Action, Row
 from state.fusion import Outcome
 from state.items import EncodedItem
 from state.profile import Profile, fold_profile
+from state.reasons import Why
 from state.recommend import Audience, Recommender
 from state.settings import RecommendSettings
 from state.slates import HEAD, INTEREST, NEW, TRENDING, Slate
@@ -243,6 +244,32 @@ def test_shared_topics_explain_where_no_item_is_near() -> None:
     by_name = dict(zip(slate.items, slate.reasons, strict=True))
     assert [(why.item_id, why.topics) for why in by_name["item-1"]] == [(None, ("birds",))]
     assert by_name["item-2"] == []
+
+
+def test_a_withdrawn_item_is_no_reason_until_it_is_back() -> None:
+    world = World([*STOCK[:13], item(14)])
+    past = likes(STOCK, [0, 1])
+    world.catalogue.apply([("item-0", None)])
+    (without,) = world.slates([past])
+    by_name = dict(zip(without.items, without.reasons, strict=True))
+    assert [(why.item_id, why.topics) for why in by_name["item-6"]] == [(None, ("birds",))]
+    world.catalogue.apply([("item-70", item(70)), ("item-0", item(0, offset=100))])
+    (again,) = world.slates([past])
+    assert again.items == [name for name in again.items if name != "item-0"]
+    (why,) = dict(zip(again.items, again.reasons, strict=True))["item-6"]
+    assert why == Why("item-0", ("birds",))
+
+
+def test_shared_topics_come_in_the_order_of_the_item_and_four_at_most() -> None:
+    topics = tuple(f"topic-{number}" for number in range(6))
+    stock = [item(0, tags=topics), item(6, tags=topics[::-1]), item(12, tags=()), item(18, categories=())]
+    (slate,) = World(stock, RecommendSettings(diversity=0.0)).slates([likes(stock, [0])])
+    found = {name: reasons[0] for name, reasons in zip(slate.items, slate.reasons, strict=True)}
+    assert found == {
+        "item-6": Why("item-0", ("birds", "topic-5", "topic-4", "topic-3")),
+        "item-12": Why("item-0", ("birds",)),
+        "item-18": Why("item-0"),
+    }
 
 
 @pytest.mark.parametrize("cells", [1, 10_000_000])
