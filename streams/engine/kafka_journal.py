@@ -121,15 +121,15 @@ class KafkaJournal:
             raise self._failure(error) from error
 
     def flush(self, seconds: float) -> None:
-        """Wait until what was produced is on the broker: for tests that look at what is not committed."""
-        self._open_producer().flush(seconds)
+        """Wait until what was produced is on the broker, or cannot be: the end of the transaction tells why."""
+        # Reports that come together with a fatal error break each other.
+        with suppress(kafka.KafkaException, SystemError):
+            self._open_producer().flush(seconds)
 
     def commit(self) -> int:
         producer = self._open_producer()
         give_up = time.monotonic() + 2 * self._settings.transaction_timeout_ms / 1000
-        # Reports that come together with a fatal error break each other: the commit tells what it was.
-        with suppress(kafka.KafkaException, SystemError):
-            producer.flush(give_up - time.monotonic())
+        self.flush(give_up - time.monotonic())
         if self._landed is not None and self._landed < self._end:
             raise CommitFailed(
                 f"{self._label}: the changelog is shorter than it was, and what follows would not fit to it"
@@ -181,7 +181,7 @@ class KafkaJournal:
         producer.begin_transaction()
         for topic, number in [*places, (self._names.changelog, self._partition)]:
             self._send(topic, None, b"", partition=number)
-        producer.flush(self._settings.transaction_timeout_ms / 1000)
+        self.flush(self._settings.transaction_timeout_ms / 1000)
         producer.abort_transaction(self._settings.transaction_timeout_ms / 1000)
 
     def _send(self, topic: str, value: bytes | None, key: bytes, **rest: Any) -> None:
