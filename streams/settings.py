@@ -104,7 +104,7 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The interests worker."""
 
-    batch_rows: Count = 512
+    batch_rows: Count = 1_024
     interval_ms: Annotated[int, Meta(ge=0)] = 10
     """Least time between the starts of two micro-batches; after a pause, the first one starts at once."""
     queued_packs: Count = 256

@@ -49,7 +49,7 @@ class EngineOptions:
     """
 
     name: str
-    batch_rows: int = 512
+    batch_rows: int = 1_024
     source: str = "source"
     dead_letters: str = "dead-letters"
     skip_trimmed: bool = False

@@ -22,6 +22,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from streams.settings import InterestsSettings
 from tests.bench.bench_engines import Turn, bench_broker
 from tests.bench.engines.cells import Bench, Options, Result
 from tests.bench.engines.job import Job, WorkName
@@ -29,22 +30,23 @@ from tests.bench.engines.processes import WorkerFailed
 from tests.bench.engines.report import save, show
 
 ENGINE = "penchant"
-ROWS = (64, 256, 512, 2_048)
-LINGERS = (2, 10)
+ROWS = (64, 256, 512, 1_024, 2_048)
+LINGERS = (0, 2)
 INTERVALS = (0.005, 0.02)
-USUAL_ROWS = 512
+USUAL_ROWS = InterestsSettings().batch_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     transactions: bool
     rows: int = USUAL_ROWS
-    linger_ms: int = 0
+    linger_ms: int = -1
     interval_seconds: float = 0.0
 
     def __str__(self) -> str:
         kind = "transactions" if self.transactions else "idempotent"
-        return f"{kind}, {self.rows} rows, linger {self.linger_ms}, pause {self.interval_seconds * 1000:.0f}"
+        linger = "as usual" if self.linger_ms < 0 else self.linger_ms
+        return f"{kind}, {self.rows} rows, linger {linger}, pause {self.interval_seconds * 1000:.0f}"
 
     def of(self, job: Job) -> Job:
         interests = replace(job.settings.interests, batch_rows=self.rows)
