@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from encoders.alignment import Alignment
 from encoders.alignment_artifact import save_alignment
 from encoders.alignment_figures import Judged, Spread, held_out
 from encoders.alignment_fit import FitItem, catalogue_vectors, fit
+from encoders.alignment_unseen import unseen_vectors
 from encoders.bank import EncoderBank
 from encoders.base import Medium, Modality
 from encoders.classics_artifact import Classics, save_classics
@@ -18,6 +20,10 @@ from encoders.fetch import Fetcher
 from encoders.fetch.request import FetchRequest
 from encoders.media.decoded import Decoded
 from encoders.media.pool import DecodePool
+from state.artifact import Artifact, save_artifact
+from state.errors import StateError
+from state.fusions.learning import Learned, learn
+from state.prior import content_prior
 from streams.encode.configured_media import configured_bank
 from streams.encode.instance import Instance
 from streams.encode.items import describing_text
@@ -60,6 +66,34 @@ def fit_alignment(
         except EncodersError as error:
             raise InputError(str(error)) from error
     return Fitted(alignment, figures)
+
+
+class Trained(NamedTuple):
+    """A model artifact, and how well parts of items find each other before and after training."""
+
+    artifact: Artifact
+    learned: Learned
+
+
+def fit_fusion(items: Sequence[Item], settings: Settings, kind: str, target: Path, tell: Tell) -> Trained:
+    """Train a fusion of modalities on the items, without labels, and save it as a model artifact in `target`.
+
+    The rest of the artifact is the content prior. `encoders.alignment` is to be what serves: where it is
+    fitted, the items are taken for those that it was fitted to. Raises InputError for too few items.
+    """
+    with ExitStack() as stack:
+        bank = _bank(settings, stack)
+        fetcher = Fetcher(settings.fetch)
+        stack.callback(fetcher.close)
+        try:
+            vectors = catalogue_vectors(bank, _media(items, fetcher, tell))
+            learned = learn(kind, *unseen_vectors(bank.alignment, vectors, bank.builtin_alignment()))
+            artifact = replace(content_prior(), items=learned.fusion, space=bank.version)
+            artifact = replace(artifact, version=f"{artifact.version}-{kind}-{artifact.fingerprint:08x}")
+            save_artifact(artifact, str(target), {"items": str(len(items))})
+        except (EncodersError, StateError) as error:
+            raise InputError(str(error)) from error
+    return Trained(artifact, learned)
 
 
 def _bank(settings: Settings, stack: ExitStack) -> EncoderBank:

@@ -10,6 +10,9 @@ from streams.progress import progress
 from streams.records import Item
 from streams.settings import Settings
 
+KINDS = ("concatenation", "weighted-sum", "gated", "late", "self-attention", "cross-attention")
+"""Of `state.fusions`, which is not loaded for every command."""
+
 
 @click.group()
 def train() -> None:
@@ -64,6 +67,30 @@ def classics(settings: Settings, path: Path, out: Path) -> None:
         f"{out}: {made.frequency.documents:,} texts counted; {kinds or 'no picture seen'}; "
         "set encoders.classics to this folder"
     )
+
+
+@train.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
+@click.option("--kind", type=click.Choice(KINDS), default="gated", help="How modalities become one vector.")
+@click.pass_obj
+def fusion(settings: Settings, path: Path, out: Path, kind: str) -> None:
+    """Train how an item's modalities become one vector on the items of PATH, without labels.
+
+    PATH is as for `penchant train alignment`, and encoders.alignment what will serve. The result is a model
+    artifact, which model.artifact names; states of another artifact do not mix with it.
+    """
+    from streams.training import fit_fusion
+
+    items = _items(path)
+    with progress("encoding", len(items)) as tell:
+        made = fit_fusion(items, settings, kind, out, tell)
+    before, after = made.learned.before, made.learned.after
+    click.echo(
+        f"parts of items kept out found each other at a mean inverse rank of {before:.3f} before training, "
+        f"{after:.3f} after" + (": training did not help, the start was kept" if after <= before else "")
+    )
+    click.echo(f"{out}: {made.artifact.version}; set model.artifact to this folder")
 
 
 def _items(path: Path) -> list[Item]:

@@ -53,7 +53,7 @@ def test_what_is_trained_is_what_serves(kind: str) -> None:
 @pytest.mark.parametrize("kind", FUSIONS)
 def test_training_keeps_the_item_space_of_the_prior(kind: str) -> None:
     torch.set_num_threads(1)
-    fusion = learn(kind, *world(80, seed=1), SHORT)
+    fusion = learn(kind, *world(80, seed=1), SHORT).fusion
     assert fusion.kind == kind
     vectors, present = sample(40, seed=8)
     out = fuse(fusion, vectors, present).vectors
@@ -68,24 +68,25 @@ def test_unseen_items_find_their_other_half_more_often(kind: str) -> None:
     torch.set_num_threads(1)
     unseen = world(200, seed=2)
     before = halves_found(untrained(kind), unseen)
-    after = halves_found(learn(kind, *world(200, seed=1), SHORT), unseen)
+    after = halves_found(learn(kind, *world(200, seed=1), SHORT).fusion, unseen)
     assert after > before + 0.1
 
 
 def test_the_same_catalogue_gives_the_same_numbers() -> None:
     torch.set_num_threads(1)
-    first, second = (learn("gated", *world(80, seed=1), SHORT) for _ in range(2))
+    first, second = (learn("gated", *world(80, seed=1), SHORT).fusion for _ in range(2))
     for name, array in first.arrays.items():
         np.testing.assert_array_equal(second.arrays[name], array)
-    other = learn("gated", *world(80, seed=1), Learning(steps=40, rate=0.01, every=5, seed=7))
+    other = learn("gated", *world(80, seed=1), Learning(steps=40, rate=0.01, every=5, seed=7)).fusion
     assert any((other.arrays[name] != array).any() for name, array in first.arrays.items())
 
 
 def test_training_that_does_not_help_is_left() -> None:
     torch.set_num_threads(1)
     vectors, present = sample(160)
-    fusion = learn("weighted-sum", vectors, present, Learning(steps=20, rate=30.0, every=5))
-    np.testing.assert_array_equal(fusion.arrays["item_weight"], np.zeros(4, np.float32))
+    learned = learn("weighted-sum", vectors, present, Learning(steps=20, rate=30.0, every=5))
+    assert learned.before == learned.after
+    np.testing.assert_array_equal(learned.fusion.arrays["item_weight"], np.zeros(4, np.float32))
 
 
 def test_items_without_anything_and_with_one_modality_take_part() -> None:
@@ -94,7 +95,7 @@ def test_items_without_anything_and_with_one_modality_take_part() -> None:
     present[:10] = False
     present[10:30, 1:] = False
     told: list[int] = []
-    fusion = learn("gated", vectors, present, SHORT, told.append)
+    fusion = learn("gated", vectors, present, SHORT, told.append).fusion
     assert all(np.isfinite(array).all() for array in fusion.arrays.values())
     assert told == list(range(1, SHORT.steps + 1))
 
