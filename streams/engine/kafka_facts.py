@@ -50,7 +50,7 @@ class FactsReader:
         """Offset behind the last record or marker of the changelog, be its transaction ended or not."""
         place = kafka.TopicPartition(self._names.changelog, partition)
         asked = self._admin.list_offsets(
-            {place: kafka.OffsetSpec.latest()},
+            {place: kafka.OffsetSpec.latest()},  # type: ignore[no-untyped-call]
             isolation_level=kafka.IsolationLevel.READ_UNCOMMITTED,
             request_timeout=_ASK_SECONDS,
         )

@@ -121,7 +121,7 @@ class KafkaJournal:
             raise self._failure(error) from error
 
     def flush(self, seconds: float) -> None:
-        """Wait until what was produced is on the broker, or cannot be: the end of the transaction tells why."""
+        """Wait until what was produced is there, or cannot be: the end of the transaction tells why."""
         # Reports that come together with a fatal error break each other.
         with suppress(kafka.KafkaException, SystemError):
             self._open_producer().flush(seconds)
