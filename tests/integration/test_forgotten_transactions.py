@@ -1,4 +1,4 @@
-"""A broker without replicas that ends in the wrong moment notes the end of a transaction without its markers."""
+"""A broker without replicas that ends in the wrong moment ends a transaction and skips its markers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
