@@ -4,6 +4,7 @@ The writer calls `apply` and `rate`; the reader holds `lock` while it works on t
 made before the lock is taken, so a reader waits for the copying alone.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -27,6 +28,7 @@ TOPICS = 16
 FOREVER = np.iinfo(np.int64).max
 _FIRST_ROWS = 1024
 _json = msgspec.json.Encoder()
+_log = logging.getLogger(__name__)
 
 
 class ItemSpace(Protocol):
@@ -78,7 +80,9 @@ class Columns:
 class Catalogue:
     """Items by row. A row is used again after its item was withdrawn."""
 
-    def __init__(self, space: ItemSpace) -> None:
+    def __init__(self, space: ItemSpace, encoders: str = "") -> None:
+        """Of items that others than these `encoders` encoded (`EncodedItem.encoders`) no vector is taken,
+        since vectors of different versions do not mix; empty takes all."""
         self.lock = threading.Lock()
         self.columns = Columns(_FIRST_ROWS)
         self.ids: list[str] = []
@@ -96,6 +100,7 @@ class Catalogue:
         self.ratings = 0
         """Grows by one with every change of demand."""
         self._space = space
+        self._encoders = encoders
         self._free: list[int] = []
         self._category_codes: dict[str, int] = {}
         self._topic_codes: dict[str, int] = {}
@@ -171,7 +176,17 @@ class Catalogue:
     def _vectors(self, items: Sequence[EncodedItem]) -> Float32:
         if not items:
             return np.zeros((0, DIM), dtype=np.float32)
-        return self._space.item_vectors([item.vectors for item in items])
+        strangers = {item.encoders for item in items if self._encoders not in ("", item.encoders)}
+        if strangers:
+            _log.warning(
+                "items encoded by %s go without vectors, since the model was trained on those of %s: "
+                "load them again, or set model.artifact to what fits",
+                ", ".join(sorted(strangers)),
+                self._encoders,
+            )
+        return self._space.item_vectors(
+            [{} if item.encoders in strangers else item.vectors for item in items]
+        )
 
     def _make_room(self, more: int) -> None:
         needed = len(self.ids) + max(0, more - len(self._free))

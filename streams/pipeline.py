@@ -35,7 +35,7 @@ class Pipeline:
         fusion = Fusion(load_artifact(settings.model.artifact))
         view = ItemView()
         view.caught_up.set()
-        self.catalogue = Catalogue(fusion)
+        self.catalogue = Catalogue(fusion, fusion.artifact.space)
         self._encode = EncodeStage(settings, media, view)
         interests = InterestsProcessor(fusion, self.catalogue, settings)
         processor = IdentityProcessor(interests, fusion.artifact, settings)

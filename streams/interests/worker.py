@@ -48,7 +48,7 @@ class InterestsWorker:
         except StateError as error:
             raise EngineError(str(error)) from error
         MODEL_INFO.labels("fusion", fusion.artifact.version).set(1)
-        catalogue = Catalogue(fusion)
+        catalogue = Catalogue(fusion, fusion.artifact.space)
         self._tail = CatalogueTail(settings, catalogue)
         interests = InterestsProcessor(fusion, catalogue, settings)
         self._interests = IdentityProcessor(interests, fusion.artifact, settings)

@@ -3,6 +3,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +36,26 @@ def withdrawn(name: str, offset: int) -> tuple[str, EncodedItem]:
 def told(made: Catalogue) -> dict[str, int]:
     """The number that each item's vector tells."""
     return {name: int(made.columns.vectors[row].argmax()) for name, row in made.row_of.items()}
+
+
+def test_vectors_of_other_encoders_than_the_models_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    made = Catalogue(FlatSpace(), "bank-2")
+    made.apply([written("old", 1, 5, encoders="bank-1"), written("new", 2, 6, encoders="bank-2")])
+    assert made.columns.vectors[made.row_of["new"]].argmax() == 6
+    assert not made.columns.vectors[made.row_of["old"]].any()
+    assert "encoded by bank-1 go without vectors" in caplog.text
+    assert "trained on those of bank-2" in caplog.text
+    caplog.clear()
+    made.apply([written("old", 3, 5, encoders="bank-2")])
+    assert made.columns.vectors[made.row_of["old"]].argmax() == 5
+    assert not caplog.text
+
+
+def test_a_model_that_was_trained_on_no_encoders_takes_all_vectors(caplog: pytest.LogCaptureFixture) -> None:
+    made = Catalogue(FlatSpace())
+    made.apply([written("one", 1, 5, encoders="bank-1"), written("two", 2, 6, encoders="bank-2")])
+    assert told(made) == {"one": 5, "two": 6}
+    assert not caplog.text
 
 
 def test_the_higher_offset_holds() -> None:
