@@ -51,8 +51,16 @@ class Expiry:
         sweep = self._sweeps[partition]
         sweep.latest = max([sweep.latest, *(row.time for row in rows)])
 
+    def gone(self, partition: int, value: bytes) -> bool:
+        """Whether the user with this stored record has not come for long, as of now. Raises StateError."""
+        time = int(decode([value], self._artifact.fingerprint)["ring"]["time"].max())
+        return time < self._sweeps[partition].latest - self._span_ms
+
     def due(self, partition: int, clock_ms: int) -> list[bytes]:
-        """One step of the sweep, where it is time for one: keys of users to let go. Raises StateError."""
+        """One step of the sweep, where it is time for one: keys of users who may have gone. Raises StateError.
+
+        A scan reads ahead, so they may have come back since.
+        """
         sweep = self._sweeps.get(partition)
         if sweep is None or clock_ms < sweep.next_ms:
             return []

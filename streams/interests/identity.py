@@ -30,6 +30,7 @@ KIND_ALIASES = b"a"
 """Users that became part of one: their marks hold its id."""
 USER_KINDS = (KIND_FUSION, KIND_PROFILE, KIND_HELD, KIND_ALIASES)
 """All that is stored under a user's id."""
+_EXPIRING = (KIND_FUSION, KIND_PROFILE, KIND_HELD)
 MAX_ALIASES = 256
 
 _DAY_MS = 86_400_000
@@ -65,7 +66,10 @@ class IdentityProcessor:
     def keys(self, work: Work[Row]) -> Iterable[bytes]:
         users = dict.fromkeys([row.user_id for row in work.rows if row.command is not None])
         keys = self._inner.keys(_held_alone(work))
-        return [*keys, *(kind + user.encode() for user in users for kind in USER_KINDS)] if users else keys
+        gone = [key for key in work.due if key.startswith(KIND_FUSION)]
+        if not (users or gone):
+            return keys
+        return [*keys, *gone, *(kind + user.encode() for user in users for kind in USER_KINDS)]
 
     def apply(self, work: Mapping[int, Work[Row]], stored: Stored, clock_ms: int) -> dict[int, Effects]:
         """As the inner one; commands take effect at their place among the rows."""
@@ -79,12 +83,21 @@ class IdentityProcessor:
             for number, part in work.items():
                 obedience = _Obedience(turn, number, self._marks[number], self._artifact)
                 obedience.end([key for key in part.due if key.startswith(KIND_MARK)])
-                obedience.expire([key[1:] for key in part.due if key.startswith(KIND_FUSION)])
+                self._expire(obedience, number, part)
                 for row in part.rows:
                     obedience.take(row)
         except (StateError, msgspec.DecodeError) as error:
             raise EngineError(str(error)) from error
         return turn.finish()
+
+    def _expire(self, obedience: "_Obedience", number: int, part: Work[Row]) -> None:
+        """Let go who has gone, but for those who come just now."""
+        coming = {row.user_id.encode() for row in part.rows}
+        for key in part.due:
+            if key.startswith(KIND_FUSION) and key[1:] not in coming:
+                value = obedience.held(key)
+                if value is not None and self._expiry.gone(number, value):
+                    obedience.expire(key[1:].decode())
 
     def opened(self, partition: int, store: Store) -> None:
         self._inner.opened(partition, store)
@@ -203,13 +216,14 @@ class _Obedience:
             self._marks.drop(key)
             self._share.put(key, None)
 
-    def expire(self, users: Iterable[bytes]) -> None:
-        """These have not come for long, unless they come just now."""
-        coming = {row.user_id.encode() for row in self._share.part.rows}
-        for user in users:
-            if user not in coming:
-                self._drop(user.decode())
-                self._share.effects.counts["expired"] += 1
+    def held(self, key: bytes) -> bytes | None:
+        """The value as of now."""
+        return self._share.values.get(key)
+
+    def expire(self, user_id: str) -> None:
+        """The list of old ids stays: forgetting the user later must still reach their marks."""
+        self._drop(user_id, _EXPIRING)
+        self._share.effects.counts["expired"] += 1
 
     def take(self, row: Row) -> None:
         command = row.command
@@ -250,7 +264,10 @@ class _Obedience:
         if mark is None or mark.forgotten < row.time:
             aliases = self._aliases(user)
             found = self._drop(user)
-            self._mark(user, Mark(VERSION, self._until, row.time))
+            # A merge that is later than this command holds all the same.
+            merged = mark is not None and mark.by > (row.time, row.event_id)
+            before = mark if mark is not None and merged else Mark(VERSION, self._until, NEVER)
+            self._mark(user, msgspec.structs.replace(before, until=self._until, forgotten=row.time))
             self._forget_aliases(row, aliases, row.time)
             self._share.effects.counts["forgotten"] += 1
         if not command.path:
@@ -314,14 +331,14 @@ class _Obedience:
         both = merge_profiles(own, decode_profile(profile))
         share.put(KIND_PROFILE + key, encode_profile(both))
         share.effects.counts["merged"] += 1
-        share.changed[row.user_id] = Cause([], row.time)
+        share.changed[row.user_id] = Cause([], row.broker_time)
         share.waits.add(row.user_id)
 
-    def _drop(self, user_id: str) -> bool:
+    def _drop(self, user_id: str, kinds: Sequence[bytes] = USER_KINDS) -> bool:
         """Delete all that is held of a user; returns whether there was anything."""
         user, share = user_id.encode(), self._share
         found = False
-        for kind in USER_KINDS:
+        for kind in kinds:
             found = share.values.get(kind + user) is not None or found
             share.put(kind + user, None)
         self._turn.inner.release(self._number, user)

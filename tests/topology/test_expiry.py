@@ -1,8 +1,11 @@
 """Users who do not come any more, on the real engine, without a broker."""
 
+from pathlib import Path
+
+from state.rocks import RocksStore
 from streams.interests.expiry import PAUSE_MS, STEP_MS
 from streams.settings import InterestsSettings, Settings
-from tests.identity_world import DAY, FUSION, PARTITIONS, TOPICS, World, event, home
+from tests.identity_world import DAY, FUSION, PARTITIONS, TOPICS, World, event, forget, home, merge
 from tests.tastes import MINUTE
 
 
@@ -39,6 +42,36 @@ def test_who_comes_in_the_batch_of_the_sweep_stays() -> None:
     world.send([event("ann", 3 * DAY // MINUTE)])
     sweep(world)
     assert FUSION.read([world.states()["ann"]]).event_count.tolist() == [2]
+
+
+def test_who_comes_back_while_the_sweep_has_read_ahead_stays(tmp_path: Path) -> None:
+    """On the real store: a scan of it reads a thousand users at once, of which a step takes some."""
+    world = World(settings=Settings(interests=InterestsSettings(expire_days=2)))
+    number, late = home("ann"), 3 * DAY // MINUTE
+    world.driver._stores[number].close()
+    world.driver._stores[number] = RocksStore(tmp_path / "store")
+    world.restart()
+    others = [user for user in (f"u{n}" for n in range(3000)) if home(user) == number][:130]
+    old = next(user for user in (f"z{n}" for n in range(100)) if home(user) == number)
+    world.send([event(old, 0)])
+    world.send([event(user, late, event_id=f"e-{user}") for user in others])
+    world.driver.advance(STEP_MS)
+    world.send([event(old, late + 1, event_id="back")])
+    for _ in range(5):
+        world.driver.advance(STEP_MS)
+    assert FUSION.read([world.states()[old]]).event_count.tolist() == [2]
+
+
+def test_forgetting_reaches_the_old_ids_of_who_has_left() -> None:
+    world = World(settings=Settings(interests=InterestsSettings(expire_days=2)))
+    late = 3 * DAY // MINUTE
+    busy = next(f"u{n}" for n in range(100) if home(f"u{n}") == home("ann"))
+    world.send([event("visitor", 0), event("ann", 1), merge("visitor", "ann", 2), event(busy, late)])
+    sweep(world)
+    assert "ann" not in world.states()
+    world.send([event("ann", late + 1), forget("ann", late + 5), event("visitor", late + 9)])
+    assert set(world.holds("ann")) == {TOPICS.user_receipts}
+    assert set(world.states()) == {"visitor", busy}
 
 
 def test_users_stay_for_ever_where_nothing_is_set() -> None:

@@ -11,9 +11,10 @@ from state.layout import RING
 from state.settings import RecommendSettings
 from streams.engine.engine import EngineOptions
 from streams.interests.marks import KIND_MARK, Mark
-from streams.records import Interest, UserReceipt
+from streams.records import Interest, Recommendation, UserReceipt
 from streams.settings import InterestsSettings, Settings
 from streams.testing import START_MS
+from tests import identity_world
 from tests.identity_world import (
     DAY,
     FUSION,
@@ -27,7 +28,7 @@ from tests.identity_world import (
     home,
     merge,
 )
-from tests.tastes import MINUTE, START
+from tests.tastes import MINUTE, START, item
 
 
 def test_a_forgotten_user_is_found_in_the_receipt_alone() -> None:
@@ -211,6 +212,27 @@ def test_forgetting_a_user_reaches_the_marks_of_those_who_became_part_of_it() ->
     ]
     world.send([event("phone", 11)])
     assert set(world.states()) == {"phone"}
+
+
+def test_a_merge_outlasts_an_older_forget_that_comes_late() -> None:
+    world = World()
+    world.send([event("visitor", 2), event("ann", 3), merge("visitor", "ann", 4)])
+    world.send([forget("visitor", 1)])
+    world.send([event("visitor", 5)])
+    assert {user: FUSION.read([state]).event_count.tolist() for user, state in world.states().items()} == {
+        "ann": [3]
+    }
+
+
+def test_the_slate_of_a_merge_is_of_the_time_when_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not of the time that the command names, when nothing was published yet."""
+    stock = [item(number, published_at=START - 1_000) for number in range(40)]
+    monkeypatch.setattr(identity_world, "STOCK", stock)
+    world = World()
+    world.send([event("visitor", 0), event("ann", 1)])
+    world.send([msgspec.structs.replace(merge("visitor", "ann", -10), broker_time=START + 2 * MINUTE)])
+    slate = msgspec.json.decode(world.last(TOPICS.recommendations)[b"ann"] or b"", type=Recommendation)
+    assert len(slate.items) == 10
 
 
 def test_an_alias_that_went_elsewhere_is_left_alone() -> None:
