@@ -57,7 +57,7 @@ class Expiry:
         return time < self._sweeps[partition].latest - self._span_ms
 
     def due(self, partition: int, clock_ms: int) -> list[bytes]:
-        """One step of the sweep, where it is time for one: keys of users who may have gone. Raises StateError.
+        """One step of the sweep, when it is time: keys of users who may have gone. Raises StateError.
 
         A scan reads ahead, so they may have come back since.
         """

@@ -1,6 +1,7 @@
 """A bank whose every encoder is a model in the transformers format: one space, built in or fitted."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from encoders.base import SHARED_DIM, Medium, Modality
 from encoders.errors import ArtifactError
 from encoders.hub.settings import HubModel
 from encoders.media.decoded import Decoded
+from encoders.media.decoding import Decoding
 from encoders.settings import EncoderSettings
 from tests import tiny_models
 from tests.encoder_samples import picture, sound
@@ -22,8 +24,11 @@ SINGLE = {"text": "bert", "image": "vit", "audio": "ast", "video": "videomae"}
 class Samples:
     """Decodes `<modality>-<seed>`."""
 
-    def decode(self, media: Sequence[Medium]) -> list[Decoded]:
-        return [self._one(medium.content.decode()) for medium in media]
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(1)
+
+    def decode_ahead(self, media: Sequence[Medium], ahead: int) -> Decoding:
+        return Decoding(self._threads, lambda medium: self._one(medium.content.decode()), media, ahead)
 
     @staticmethod
     def _one(content: str) -> Decoded:
