@@ -8,8 +8,8 @@ out, the fit sees the others; five such splits, mean and standard deviation betw
 R@k: the share of queries that have their own counterpart among the k nearest of the held-out items; a clip is
 a pan over a picture that no fit has seen, without its sound. Neighbours: the share of held-out items whose
 nearest neighbour is of the same category, by text, image, sound and the mean of the three. Lift: how much
-more often a modality is among the ten nearest of a query than among all held-out vectors, the query's own item
-aside; where no modality dominates it is 1.
+more often a modality is among the ten nearest of a query than among all held-out vectors, the query's own
+item aside; where no modality dominates it is 1.
 """
 
 import argparse
