@@ -49,22 +49,25 @@ def send(settings: Settings, file: Path, rate: float | None, raw: bool) -> None:
     Each is keyed by its user_id. Malformed lines are told and left out; Ctrl-C ends the sending. Exits with 1
     where a line was left out, or an event not delivered; the others are sent all the same.
     """
-    producer = CheckedProducer(settings, settings.topics.interactions, _complain)
-    pace = Pace(rate)
-    malformed = 0
-    try:
-        with _opened(file) as lines, contextlib.suppress(KeyboardInterrupt):
-            for where, line in _numbered(file, lines):
-                key, problem = _inspect(line, settings)
-                if problem is not None:
-                    malformed += 1
-                    _complain(f"{where}: {problem}")
-                if problem is None or raw:
-                    pace.wait(producer)
-                    producer.send(where, key, line)
-    finally:
-        tally = producer.finish()
-        click.echo(f"{tally.delivered:,} events sent, {malformed:,} malformed, {tally.lost:,} not delivered")
+    with _opened(file) as lines:
+        producer = CheckedProducer(settings, settings.topics.interactions, _complain)
+        pace = Pace(rate)
+        malformed = 0
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                for where, line in _numbered(file, lines):
+                    key, problem = _inspect(line, settings)
+                    if problem is not None:
+                        malformed += 1
+                        _complain(f"{where}: {problem}")
+                    if problem is None or raw:
+                        pace.wait(producer)
+                        producer.send(where, key, line)
+        finally:
+            tally = producer.finish()
+            click.echo(
+                f"{tally.delivered:,} events sent, {malformed:,} malformed, {tally.lost:,} not delivered"
+            )
     if tally.lost or (malformed and not raw):
         raise click.exceptions.Exit(EXIT_FAILED)
 

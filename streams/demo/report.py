@@ -78,7 +78,7 @@ def show_report(report: Report, console: Console) -> None:
     )
     console.print(
         f"{report.items} items ({', '.join(f'{n} with {m}' for m, n in report.modalities.items())}); "
-        f"{report.events} events in, {report.slates} slates judged."
+        f"{report.events} events in, {report.slates} slates judged (events that come together share one)."
     )
     fresh = report.freshness_ms
     console.print(

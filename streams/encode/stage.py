@@ -131,6 +131,9 @@ class EncodeStage:
         steps = self._plan(records, max_fetched, outcome)
         media = self._media.encode(one for _, step in steps for one in _media_of(step))
         outcome.cache.update("hit" if each.cached else "miss" for each in media.encoded.values())
+        for wanted, error in media.unfetched.items():
+            if not media.encoded[wanted].masked:
+                outcome.masked["unknown", error.reason] += 1
         batch = _Batch(media, Overlay(self.view), outcome)
         self._renew(news, batch)
         for record, step in steps:
@@ -326,7 +329,15 @@ def _count(outcome: Outcome) -> None:
     CLAMPED.inc(outcome.clamped)
 
 
+_HINTS = {
+    "refused": " (fetch.schemes, fetch.hosts and fetch.file_roots say what may be read)",
+    "too_large": " (fetch.max_bytes)",
+    "too_slow": " (encode.media_budget_seconds)",
+}
+
+
 @cache
 def _warn_once(modality: str, reason: str) -> None:
     """Say the first of a kind; `penchant_masked_total` counts them all."""
-    _log.warning("a medium is masked: %s %s; further ones are only counted", modality, reason)
+    hint = _HINTS.get(reason, "")
+    _log.warning("a medium is masked: %s %s%s; further ones are only counted", modality, reason, hint)

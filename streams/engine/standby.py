@@ -70,7 +70,7 @@ class NoStandbys:
     def stop(self) -> None:
         """Nothing to end."""
 
-    def follow(self, numbers: Iterable[int], awaited: Iterable[int]) -> None:
+    def follow(self, numbers: Iterable[int], awaited: Iterable[int], owned: Iterable[int] = ()) -> None:
         """Nothing is copied."""
 
     def held(self) -> dict[int, int]:
@@ -89,6 +89,7 @@ class Standbys(NoStandbys):
         self._make_tail = tail
         self._wanted: set[int] = set()
         self._awaited: set[int] = set()
+        self._owned: set[int] = set()
         self._copies: dict[int, _Copy] = {}
         self._lent: dict[int, Store] = {}
         self._opening: set[int] = set()
@@ -130,10 +131,13 @@ class Standbys(NoStandbys):
                 self._opening.discard(number)
         return store
 
-    def follow(self, numbers: Iterable[int], awaited: Iterable[int]) -> None:
-        """Keep copies of these alone. `awaited` are those to be owned here as soon as they are level."""
+    def follow(self, numbers: Iterable[int], awaited: Iterable[int], owned: Iterable[int] = ()) -> None:
+        """Keep copies of these alone. `awaited` are those to be owned here as soon as they are level.
+
+        What is `owned` from now on is about to be opened: a copy that is there waits for it.
+        """
         with self._lock:
-            self._wanted, self._awaited = set(numbers), set(awaited)
+            self._wanted, self._awaited, self._owned = set(numbers), set(awaited), set(owned)
 
     def held(self) -> dict[int, int]:
         """Changelog offset that each store of this worker has reached."""
@@ -199,7 +203,8 @@ class Standbys(NoStandbys):
         try:
             while not self._stopped.is_set() and (self._wanted or self._copies):
                 began = time.monotonic()
-                self._drop([number for number in list(self._copies) if number not in self._wanted])
+                kept = self._wanted | self._owned
+                self._drop([number for number in list(self._copies) if number not in kept])
                 self._take_in(tail)
                 size = self._read(tail) if self._copies else 0
                 self._keep_young(tail)

@@ -135,7 +135,7 @@ class FaustHost(Generic[RowT]):
         for number in gone:
             self._hinted.pop(TP(self.topic, number), None)
         # Their stores are closed now, so that the standbys can go on with them.
-        self._standbys.follow(set(self._told.standbys) - numbers, self._told.awaited)
+        self._standbys.follow(set(self._told.standbys) - numbers, self._told.awaited, numbers)
         # Opening goes on in the background: the group waits for this callback, and heartbeats with it.
         await self._settled(self._runner.take(numbers))
 

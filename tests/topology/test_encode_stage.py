@@ -152,6 +152,11 @@ def test_a_medium_that_cannot_be_fetched_is_masked(bench: Bench, reason: str) ->
     assert outcome.masked["image", reason] == 1
 
 
+def test_a_medium_of_no_modality_that_cannot_be_fetched_is_told_of(bench: Bench) -> None:
+    outcome = bench.run(bench.event(media=[{"uri": "https://media.test/!refused"}]))
+    assert outcome.masked["unknown", "refused"] == 1
+
+
 def test_a_broken_medium_beside_a_good_one_masks_nothing(bench: Bench) -> None:
     given = row(bench.run(bench.event(media=[picture("broken"), picture("cat")])))
     assert given.masked == {}

@@ -444,3 +444,20 @@ def test_a_store_that_was_served_and_then_copied_is_removed_too(bench: Bench) ->
     again.follow({1}, ())
     until(lambda: not (bench.folder / "0").exists())
     again.stop()
+
+
+def test_a_copy_waits_until_it_is_opened(bench: Bench) -> None:
+    """It was closed where the standbys' thread came first, and its store opened anew from the disk."""
+    bench.fill(0, 0, 20)
+    bench.standbys.follow({0}, ())
+    until(lambda: bench.standbys.level(0))
+    copy = bench.standbys._copies[0]
+    bench.standbys.follow({1}, (), {0})
+    until(lambda: bench.standbys.level(1))
+    store = bench.standbys.open(0)
+    assert store is copy.store
+    store.close()
+    bench.standbys.follow({1, 0}, ())
+    until(lambda: bench.standbys.level(0))
+    bench.standbys.follow({1}, ())
+    until(lambda: 0 not in bench.standbys._copies)
