@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import fresh_settings, produce_json, read_all
 
 from streams import contact
 from streams.broker import ClusterOptions, LocalCluster
@@ -18,6 +17,7 @@ from streams.contact import BrokerContact
 from streams.kafka import producer
 from streams.settings import KafkaSettings, Settings
 from streams.topics import create_topics
+from tests.integration.conftest import fresh_settings, produce_json, read_all
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 60.0

@@ -14,7 +14,6 @@ import httpx
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from conftest import fresh_settings, produce_json, read_all, wait_for
 from msgspec.structs import replace
 
 from state.items import EncodedItem
@@ -22,6 +21,7 @@ from streams.broker import LocalCluster
 from streams.cli import cli
 from streams.kafka import TopicPartition, consumer, producer
 from streams.settings import Settings
+from tests.integration.conftest import fresh_settings, produce_json, read_all, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60

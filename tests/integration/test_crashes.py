@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import produce_json, wait_for
 
 from streams.broker.ports import free_ports
 from streams.demo.stage import WorkerProcess, workers
@@ -24,6 +23,7 @@ from tests.encoded_reference import (
     raw_events,
     reference_states,
 )
+from tests.integration.conftest import produce_json, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 WAIT_SECONDS = 120.0

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from conftest import fresh_settings
 from msgspec.structs import replace
 from test_commands import penchant
 
@@ -11,6 +10,7 @@ from streams.broker import LocalCluster
 from streams.raw import RawRecord
 from streams.settings import Settings
 from streams.topics import create_topics
+from tests.integration.conftest import fresh_settings
 from tests.letter_harness import good, headers_of, letters_of, place_of, put_letter, send
 
 

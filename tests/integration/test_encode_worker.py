@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from conftest import produce_json, read_all
 from media import picture
 
 from state.events import RowKind
@@ -32,6 +31,7 @@ from tests.encode_harness import (
     running,
     until,
 )
+from tests.integration.conftest import produce_json, read_all
 
 
 def test_events_items_and_odd_input(settings: Settings) -> None:

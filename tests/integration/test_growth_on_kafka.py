@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from conftest import fresh_settings, produce_json, read_all
 
 from streams.broker import LocalCluster
 from streams.commands.topics import topics
@@ -20,6 +19,7 @@ from streams.records import Interest
 from streams.settings import Settings
 from streams.topics import add_partitions, create_topics, partition_counts, user_state_changelog
 from tests.encode_harness import SECONDS, event, packs_of, running, until
+from tests.integration.conftest import fresh_settings, produce_json, read_all
 
 USERS = 30
 

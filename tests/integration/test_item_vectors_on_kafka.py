@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import msgspec
-from conftest import read_all
 from msgspec.structs import replace
 
 from streams.item_vectors.worker import ItemVectorsWorker
@@ -14,6 +13,7 @@ from streams.records import ItemVector
 from streams.settings import Settings
 from streams.topics import create_topics
 from tests.encode_harness import SECONDS, until
+from tests.integration.conftest import read_all
 from tests.tastes import item
 
 

@@ -5,7 +5,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import produce_json, read_all
 from msgspec.structs import replace
 from test_commands import penchant
 from test_whole_way import latest
@@ -21,6 +20,7 @@ from streams.records import Interest
 from streams.redrive import Redrive, RedriveOrder, RedriveProducer, Sent
 from streams.settings import Settings
 from tests.encode_harness import SECONDS, decode, rows_of, running, until
+from tests.integration.conftest import produce_json, read_all
 from tests.letter_harness import (
     good,
     headers_of,

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import fresh_settings, produce_json, read_all
 from msgspec.structs import replace
 from test_commands import penchant
 from test_whole_way import latest
@@ -25,6 +24,7 @@ from streams.settings import Settings
 from streams.topics import create_topics, partition_counts, topic_values, user_state_changelog
 from tests.encode_harness import SECONDS, covered, event, rows_of, running, until
 from tests.engine_feed import changelog
+from tests.integration.conftest import fresh_settings, produce_json, read_all
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -8,7 +8,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
-from conftest import produce_json, read_all
 from msgspec.structs import replace
 from test_commands import penchant
 from test_crashes import changelog_states, packs_by_partition, reference_states
@@ -27,7 +26,7 @@ from streams.repartition.worker import RepartitionWorker
 from streams.settings import Settings
 from streams.topics import create_topics
 from tests.encode_harness import SECONDS, child, covered, event, rows_of, running, until
-from tests.integration.conftest import fresh_settings
+from tests.integration.conftest import fresh_settings, produce_json, read_all
 from tests.letter_harness import good, headers_of, letters_of, place_of, redriven, send
 
 pytestmark = pytest.mark.timeout(240)

@@ -1,11 +1,11 @@
 """The items that a command compares media with, read from a real `items.encoded`."""
 
 import msgspec
-from conftest import produce_json
 
 from state.items import EncodedItem
 from streams.settings import Settings
 from streams.shelf import broker_answers, read_items
+from tests.integration.conftest import produce_json
 
 
 def record(item_id: str, title: str, **more: bool) -> tuple[str, bytes]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import fresh_settings, produce_json, read_all
 from msgspec.structs import replace
 
 from state.events import NO_TOPIC, Pack
@@ -26,6 +25,7 @@ from streams.topic_ids import identify
 from streams.topics import create_topics, partition_counts
 from tests.encode_child import make_media
 from tests.encode_harness import SECONDS, covered, decode, event, packs_of, rows_of, running, until
+from tests.integration.conftest import fresh_settings, produce_json, read_all
 from tests.tastes import catalogue
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from conftest import fresh_settings
 from msgspec.structs import replace
 
 from streams.broker import LocalCluster
@@ -21,6 +20,7 @@ from streams.topics import (
     topic_values,
     user_state_changelog,
 )
+from tests.integration.conftest import fresh_settings
 
 WAIT_SECONDS = 30.0
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from conftest import fresh_settings, produce_json, read_all
 from rocksdict import BottommostLevelCompaction, CompactOptions, Options, Rdict
 
 from state.artifact import load_artifact
@@ -25,6 +24,7 @@ from streams.kafka import AdminClient, ConfigResource, ResourceType, admin_clien
 from streams.settings import Settings
 from streams.topics import create_topics, plan_topics
 from tests.encode_harness import SECONDS, rows_of, running, until
+from tests.integration.conftest import fresh_settings, produce_json, read_all
 from tests.merge_trial import assert_same_picture, merged_under_fire
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore:alter_configs")]

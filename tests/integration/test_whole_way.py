@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import produce_json, read_all
 from media import clip, picture, tone, truncated_jpeg
 from msgspec.structs import replace
 
@@ -16,6 +15,7 @@ from streams.broker.ports import free_ports
 from streams.demo.stage import workers
 from streams.records import Interest, Recommendation
 from streams.settings import FetchSettings, Settings
+from tests.integration.conftest import produce_json, read_all
 
 pytestmark = pytest.mark.timeout(240)
 WAIT_SECONDS = 60.0
