@@ -24,14 +24,16 @@ from streams.errors import (
     TopicError,
 )
 from streams.kafka import (
+    AdminClient,
     NewTopic,
     TopicPartition,
     admin_client,
     producer,
 )
 from streams.settings import Settings
-from streams.topics import create_topics, user_state_changelog
+from streams.topics import create_topics, partition_counts, user_state_changelog
 from tests.counting import KIND_USER, CountingProcessor, Event, fold, pack
+from tests.encode_harness import until
 from tests.integration.conftest import fresh_settings, read_all
 
 SECONDS = 60.0
@@ -310,14 +312,20 @@ def test_topics_that_do_not_fit_are_named(settings: Settings) -> None:
     changelog = user_state_changelog(owner.settings)
     with pytest.raises(TopicError, match=r"changelog: missing.*topics create"):
         owner.open()
-    admin.create_topics([NewTopic(changelog, 2, 1)])[changelog].result(SECONDS)
+    create(admin, NewTopic(changelog, 2, 1))
     with pytest.raises(TopicError, match="same number"):
         owner.open()
     owner = Owner(_renamed(settings))
     changelog = user_state_changelog(owner.settings)
-    admin.create_topics([NewTopic(changelog, 4, 1)])[changelog].result(SECONDS)
+    create(admin, NewTopic(changelog, 4, 1))
     with pytest.raises(TopicError, match=r"cleanup\.policy=delete"):
         owner.open()
+
+
+def create(admin: AdminClient, topic: NewTopic) -> None:
+    """Its broker hears of a topic some time after the controller has made it."""
+    admin.create_topics([topic])[topic.topic].result(SECONDS)
+    until("the topic to be known", lambda: topic.topic in partition_counts(admin, [topic.topic]))
 
 
 def test_a_closed_journal_refuses(settings: Settings) -> None:
