@@ -318,8 +318,9 @@ class TestWatch:
         assert "time since the event" in shown
 
     def test_a_reader_that_leaves_early_is_no_error(self, settings: Settings) -> None:
+        # More than a pipe holds: it must still have something to write when nobody reads any more.
         produce_json(
-            settings, settings.topics.interests, [(f"u{n}", interest(f"u{n}", 1)) for n in range(50)]
+            settings, settings.topics.interests, [(f"u{n}", interest(f"u{n}", 1)) for n in range(3_000)]
         )
         with subprocess.Popen(
             [
