@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from state.events import Pack, Row
 from streams.encode.worker import EncodeWorker, MediaFactory
 from streams.kafka import Message
+from streams.processes import Worker
 from streams.settings import Settings
 from tests.encode_child import make_media as fake
 from tests.integration.conftest import read_all
+
+WorkerT = TypeVar("WorkerT", bound=Worker)
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 120.0
@@ -43,8 +46,14 @@ def until(what: str, holds: Callable[[], bool], seconds: float = SECONDS) -> Non
 
 @contextmanager
 def running(settings: Settings, make_media: MediaFactory | None = fake) -> Iterator[EncodeWorker]:
-    """A worker in a thread of this process, ready; drained at the end, and its error raised."""
-    worker = EncodeWorker(settings, make_media)
+    """An encode worker in a thread of this process, ready; drained at the end, and its error raised."""
+    with served(EncodeWorker(settings, make_media)) as worker:
+        yield worker
+
+
+@contextmanager
+def served(worker: WorkerT) -> Iterator[WorkerT]:
+    """The worker in a thread of this process, ready; drained at the end, and its error raised."""
     stop = threading.Event()
     errors: list[BaseException] = []
 

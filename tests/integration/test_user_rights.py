@@ -1,9 +1,7 @@
 """A user's rights on a real Kafka and real stores: what is held is told, and what is forgotten is gone."""
 
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -23,7 +21,7 @@ from streams.interests.worker import InterestsWorker
 from streams.kafka import AdminClient, ConfigResource, ResourceType, admin_client
 from streams.settings import Settings
 from streams.topics import create_topics, plan_topics
-from tests.encode_harness import SECONDS, rows_of, running, until
+from tests.encode_harness import SECONDS, rows_of, running, served, until
 from tests.integration.conftest import fresh_settings, produce_json, read_all
 from tests.merge_trial import assert_same_picture, merged_under_fire
 
@@ -45,28 +43,6 @@ def cleaning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]
     )
     with LocalCluster(tmp_path_factory.mktemp("cleaning"), options) as cluster:
         yield cluster
-
-
-@contextmanager
-def interests(settings: Settings) -> Iterator[InterestsWorker]:
-    """The worker in a thread of this process, ready; drained at the end."""
-    worker, stop, errors = InterestsWorker(settings), threading.Event(), []
-
-    def run() -> None:
-        try:
-            worker.run(stop)
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        until("the worker to be ready", lambda: worker.ready() or bool(errors))
-        yield worker
-    finally:
-        stop.set()
-        thread.join(SECONDS)
-    assert not thread.is_alive() and not errors, errors
 
 
 def penchant(settings: Settings, *arguments: str) -> Result:
@@ -133,7 +109,7 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
     mine.append(event(USER, 6, item_id=None, media=[{"uri": MEDIUM}], text="karl-heinz says"))
     words = [USER.encode(), f"{USER}-event-2".encode(), b"event-6", b"karl-heinz"]
 
-    with running(settings), interests(settings):
+    with running(settings), served(InterestsWorker(settings)):
         produce_json(settings, names.items, items)
         until("the items", lambda: len(read_all(settings, names.items_encoded)) == 5)
         produce_json(settings, names.interactions, [*mine, event("bob", 0)])

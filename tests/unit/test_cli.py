@@ -1,9 +1,7 @@
 """The command line: what it offers, what an error looks like, and how little it imports."""
 
-import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -28,14 +26,7 @@ HEAVY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quiet_root() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """`penchant train classics`, and `penchant train alignment` with what it learned."""
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +13,7 @@ from encoders.base import Modality
 from encoders.classics_artifact import load_classics
 from streams.cli import cli
 
-
-@pytest.fixture(autouse=True)
-def quiet_root() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """`penchant train fusion` and `penchant train alignment --measure` on a folder of media."""
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +16,7 @@ from state.prior import content_prior
 from streams.cli import cli
 from streams.commands.train import KINDS
 
-
-@pytest.fixture(autouse=True)
-def quiet_root() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture(scope="module")
