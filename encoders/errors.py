@@ -3,6 +3,7 @@
 EncodersError
 ├── MediumError          one medium cannot be used; `reason` is one of REASONS
 ├── DecoderCrash         a record ended a decoding process several times
+├── LanguageError        a language model wrote nothing usable; `reason` is one of LANGUAGE_REASONS
 └── ArtifactError        a model or alignment file is missing, broken or of another version
 """
 
@@ -18,6 +19,18 @@ REASONS = (
     "checksum",
 )
 """Why a modality is masked, as written to packs and metrics."""
+
+LANGUAGE_REASONS = (
+    "unreachable",
+    "timeout",
+    "busy",
+    "server",
+    "refused",
+    "malformed",
+    "too_large",
+    "language",
+)
+"""Why a language model wrote nothing, as counted in the metrics."""
 
 
 class EncodersError(Exception):
@@ -35,6 +48,15 @@ class MediumError(EncodersError):
 
 class DecoderCrash(EncodersError):
     """Decoding a medium ended its process as often as the settings allow."""
+
+
+class LanguageError(EncodersError):
+    """A language model wrote nothing usable. `reason` is one of LANGUAGE_REASONS."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 class ArtifactError(EncodersError):

@@ -1,0 +1,1 @@
+"""Interests to words: statements about a user in, grounded sentences out."""
