@@ -3,6 +3,7 @@
 StateError
 ├── CodecError      state bytes that no known codec version reads
 ├── ModelError      a model artifact is missing, broken or does not fit the vectors
+├── LearningError   interactions cannot be read, or do not suffice to learn from or to measure on
 └── StoreError      a store's files cannot be used
 """
 
@@ -21,3 +22,7 @@ class ModelError(StateError):
 
 class StoreError(StateError):
     """The files of a store cannot be opened, read or written."""
+
+
+class LearningError(StateError):
+    """Interactions cannot be read, or there are too few of them to learn from or to measure on."""
