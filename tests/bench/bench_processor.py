@@ -15,7 +15,6 @@ processor's time of 64 users by its steps.
 import argparse
 import cProfile
 import functools
-import gc
 import itertools
 import pstats
 import sys
@@ -42,7 +41,7 @@ from state.reasons import Explainer
 from state.recommend import Recommender
 from state.rocks import RocksStore
 from state.settings import RecommendSettings
-from streams.commands.serving import NEW_OBJECTS
+from streams.commands.serving import collect_seldom
 from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.faults import no_fault
 from streams.engine.guard import Delivery
@@ -198,7 +197,7 @@ def main() -> None:
     parser.add_argument("--steps", action="store_true")
     parser.add_argument("--profile", action="store_true")
     chosen = parser.parse_args()
-    gc.set_threshold(NEW_OBJECTS, 20, 20)
+    collect_seldom()
     fusion = Fusion(content_prior())
     catalogue = Catalogue(fusion)
     stock = items(chosen.items)

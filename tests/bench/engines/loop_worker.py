@@ -15,6 +15,7 @@ import msgspec
 from state.events import Pack, Row
 from state.rocks import RocksStore
 from streams import kafka
+from streams.commands.serving import collect_seldom
 from streams.topics import user_state_changelog
 from tests.bench.engines.job import Job, Ticker, read_job
 from tests.bench.engines.small import decode_event, fold, record
@@ -136,6 +137,7 @@ class Loop:
 def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    collect_seldom()
     Loop(read_job(), Ticker()).run(stop.is_set)
 
 

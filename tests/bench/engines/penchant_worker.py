@@ -14,6 +14,7 @@ import msgspec
 from state.events import Pack, Row
 from state.store import Store
 from streams import kafka
+from streams.commands.serving import collect_seldom
 from streams.engine import kafka_engine
 from streams.engine.kafka_engine import EngineSpec, group_of
 from streams.engine.processor import Effects, Output, Processor, SourceBatch, Work
@@ -179,6 +180,7 @@ def run_product(job: Job, ticker: Ticker, stop: threading.Event) -> None:
 def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    collect_seldom()
     job, ticker = read_job(), Ticker()
     if job.engine == "penchant-product":
         run_product(job, ticker, stop)
