@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000, help="of the small work")
     parser.add_argument("--full-events", type=int, default=20_000)
     parser.add_argument("--fresh", type=float, default=8.0, help="seconds of even pace; 0 leaves it out")
+    parser.add_argument("--rate", type=float, default=0.0, help="of that pace; 0: half of each throughput")
     parser.add_argument("--recovery", type=int, default=5_000, help="users to restore; 0 leaves it out")
     parser.add_argument("--cold", action="store_true", help="do not warm the broker first")
     parser.add_argument("--json", type=Path, help="add the results to this file")
@@ -159,7 +160,7 @@ def main() -> None:
         events = arguments.events if work == "small" else arguments.full_events
         fresh = 0.0 if arguments.outputs == "none" else arguments.fresh
         turn.take()
-        with bench_broker(Options(events, fresh, arguments.recovery)) as bench:
+        with bench_broker(Options(events, fresh, arguments.recovery, rate=arguments.rate)) as bench:
             comparison = Comparison(bench, console, turn, arguments.json)
             if not arguments.cold:
                 comparison.warm_broker()

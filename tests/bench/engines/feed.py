@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -12,6 +13,7 @@ import numpy as np
 from state.events import ACTIONS, Pack, Row
 from state.items import EncodedItem
 from streams import kafka
+from streams.partitioning import partition_of
 from streams.settings import Settings
 from tests.bench.engines.full import catalogue_items
 from tests.bench.engines.job import WorkName
@@ -110,8 +112,9 @@ class Feed:
     def _write_packs(self, first: int, end: int, now_ms: int) -> None:
         parts: dict[int, list[Row]] = defaultdict(list)
         for number in range(first, end):
-            partition = self.users[number] % len(self._raw)
-            row = self._made_row(number, user_name(self.users[number]), self._raw[partition], now_ms)
+            user = user_name(self.users[number])
+            partition = _partition(user, len(self._raw))
+            row = self._made_row(number, user, self._raw[partition], now_ms)
             self._raw[partition] += 1
             parts[partition].append(row)
             if len(parts[partition]) == _PACK_ROWS:
@@ -135,6 +138,12 @@ class Feed:
 
 def user_name(number: int) -> str:
     return f"u{number:07d}"
+
+
+@cache
+def _partition(user: str, partitions: int) -> int:
+    """Where the encode worker writes them: outputs of a pack go to one partition of each topic then."""
+    return partition_of(user.encode(), partitions)
 
 
 def load_catalogue(settings: Settings) -> None:
