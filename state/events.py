@@ -42,6 +42,22 @@ class RowKind(IntEnum):
     """The user is to become part of another."""
     ARRIVE = 5
     """The other half of a merge: what was held of another user becomes part of this one."""
+    FORGET_PERSON = 6
+    """The other half of forgetting a user who had become part of this one: both are one person."""
+    LAPSE = 7
+    """The user is not followed any more to the one whose part it has become."""
+
+
+class Alias(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A user who became part of another, as that one remembers it. Times are epoch milliseconds."""
+
+    user_id: str
+    until: int
+    """How long it is remembered."""
+    time: int
+    """Of the merge."""
+    merge: bytes
+    """Digest of the merge's id; empty where a build wrote none."""
 
 
 class Command(msgspec.Struct, array_like=True, gc=False):
@@ -52,11 +68,19 @@ class Command(msgspec.Struct, array_like=True, gc=False):
     into: str = ""
     """Of MERGE: the user to become part of."""
     path: tuple[str, ...] = ()
-    """Users that the row has come by, the command's own first."""
-    aliases: tuple[str, ...] = ()
-    """Users that had become part of the one that arrives."""
+    """Of rows that an interests worker wrote: the user that the command was about."""
+    aliases: tuple[Alias | str, ...] = ()
+    """Users that had become part of the one that arrives; ids alone where a build wrote no more."""
     fusion: bytes | None = None
     profile: bytes | None = None
+    latest: tuple[int, str, str] | None = None
+    """Of ARRIVE: time, id and `into` of the latest merge on the way."""
+    closes: bool = False
+    """Of ARRIVE: the way is a circle, which ends at this user."""
+    renews: bool = False
+    """Of ARRIVE: all is here already, and is to be remembered for longer."""
+    by: tuple[int, bytes] | None = None
+    """Of FORGET and LAPSE: time of the merge whose mark is meant, and the digest of its id."""
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):
@@ -94,6 +118,8 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     """Of commands, and of rows that were sent on to the user that theirs has become part of."""
     context: bytes | None = None
     """What the producer wants to find in the outputs again: a JSON object."""
+    sent: int | None = None
+    """Broker's time of the record that this event first came in, where it was sent again since."""
 
 
 class Pack(msgspec.Struct, array_like=True):

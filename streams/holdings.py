@@ -9,7 +9,8 @@ import msgspec
 from state.holdings import HeldProfile, HeldState, Names, held_profile, held_state
 from streams import kafka, reach
 from streams.engine.processor import KIND_HELD
-from streams.interests.identity import KIND_ALIASES, aliases_of, user_topics
+from streams.interests.aliases import KIND_ALIASES, aliases_of
+from streams.interests.identity import user_topics
 from streams.interests.marks import Mark, mark_key
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
 from streams.partitioning import partition_of
@@ -78,7 +79,7 @@ def read_holdings(settings: Settings, user_id: str, tell: Tell = lambda _: None)
     if KIND_PROFILE + user in stored:
         holdings.profile = held_profile(stored[KIND_PROFILE + user], names)
     holdings.slate_held_back = KIND_HELD + user in stored
-    holdings.merged_users = aliases_of(stored.get(KIND_ALIASES + user))
+    holdings.merged_users = [each.user_id for each in aliases_of(stored.get(KIND_ALIASES + user))]
     if mark_key(user_id) in stored:
         mark = Mark.decode(stored[mark_key(user_id)])
         forgotten = None if mark.forgotten < 0 else mark.forgotten

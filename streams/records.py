@@ -127,6 +127,11 @@ class UserCommand(msgspec.Struct, omit_defaults=True):
     into: Id | None = None
 
 
+Refused = Literal["merged_later", "forgotten_later", "into_forgotten_later"]
+"""Why a command has no effect: the user became part of `into`, or of another, by a later merge; the user was
+forgotten as of a later time; so was `into`, and with it what the user did."""
+
+
 class UserReceipt(msgspec.Struct, omit_defaults=True):
     """A command is done, on `user-receipts`, keyed by user_id."""
 
@@ -136,8 +141,13 @@ class UserReceipt(msgspec.Struct, omit_defaults=True):
     timestamp: int
     """When it was done, epoch milliseconds."""
     found: bool
-    """Whether anything was held of the user."""
+    """Whether anything was held: of the user, or where `into` is forgotten as well, of that one."""
     into: str | None = None
+    """Whose part the user is now; of a forget, whose part it had become: that one is forgotten, too."""
+    refused: Refused | None = None
+    """Why it was not done, where it was not."""
+    lapsed: list[str] = []
+    """Old ids of `into` that are followed to it no more, since it has too many."""
 
 
 class ItemVector(msgspec.Struct, omit_defaults=True, gc=False):

@@ -5,7 +5,6 @@ has no secret: who has an id can ask whether it is marked. Marks are asked by ev
 in memory, too.
 """
 
-import heapq
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -13,12 +12,14 @@ import msgspec
 
 from state.errors import CodecError
 from state.events import Row
+from streams.interests.deadlines import Deadlines
 from streams.partitioning import murmur2
 
 KIND_MARK = b"f"
 VERSION = 1
 NEVER = -1
 _DIGEST_BYTES = 16
+_MERGE_BYTES = 8
 _HASH_BYTES = 4
 
 
@@ -35,7 +36,12 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
 
     def covers(self, row: Row) -> bool:
         """Whether the row is of the time that was forgotten, by its own time or by when it was sent."""
-        return row.time <= self.forgotten or row.broker_time <= self.forgotten
+        sent = row.broker_time if row.sent is None else row.sent
+        return row.time <= self.forgotten or sent <= self.forgotten
+
+    def without_way(self) -> "Mark | None":
+        """What is left of the mark once the user is followed to nobody any more."""
+        return None if self.forgotten == NEVER else Mark(VERSION, self.until, self.forgotten)
 
     def encode(self) -> bytes:
         return _encoder.encode(self)
@@ -65,6 +71,11 @@ def mark_key(user_id: str) -> bytes:
     return KIND_MARK + murmur2(user).to_bytes(_HASH_BYTES, "big") + digest
 
 
+def merge_digest(merge_id: str) -> bytes:
+    """Stands for a merge's id where only equality is asked for."""
+    return blake2b(merge_id.encode(), digest_size=_MERGE_BYTES, person=b"penchant-merge").digest()
+
+
 def mark_hash(key: bytes) -> int:
     """murmur2 of the user's id, of the key of a mark."""
     return int.from_bytes(key[1 : 1 + _HASH_BYTES], "big")
@@ -75,8 +86,7 @@ class Marks:
 
     def __init__(self, stored: Mapping[bytes, bytes]) -> None:
         self._marks = {key: Mark.decode(value) for key, value in stored.items()}
-        self._ends = [(mark.until, key) for key, mark in self._marks.items()]
-        heapq.heapify(self._ends)
+        self._deadlines = Deadlines(self._marks, lambda mark: mark.until)
 
     def __bool__(self) -> bool:
         return bool(self._marks)
@@ -91,18 +101,12 @@ class Marks:
             self._marks.pop(key, None)
             return key, None
         self._marks[key] = mark
-        heapq.heappush(self._ends, (mark.until, key))
+        self._deadlines.note(key)
         return key, mark.encode()
 
     def drop(self, key: bytes) -> None:
         self._marks.pop(key, None)
 
     def ended(self, clock_ms: int) -> list[bytes]:
-        """Keys of marks that have ended; they are told until they are dropped."""
-        while self._ends and self._ends[0][0] <= clock_ms:
-            _, key = self._ends[0]
-            mark = self._marks.get(key)
-            if mark is not None and mark.until <= clock_ms:
-                return [key]
-            heapq.heappop(self._ends)
-        return []
+        """Keys of some marks that have ended; they are told until they are dropped."""
+        return self._deadlines.due(clock_ms)

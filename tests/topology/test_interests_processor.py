@@ -303,7 +303,7 @@ def test_rows_of_a_later_build_are_set_aside_and_the_others_count() -> None:
         row("ann", 0, STOCK[0]),
         msgspec.structs.replace(row("ann", 1, STOCK[1]), action=late),
         msgspec.structs.replace(row("bob", 2, STOCK[2]), action=-1),
-        msgspec.structs.replace(row("bob", 3, STOCK[3]), kind=7),
+        msgspec.structs.replace(row("bob", 3, STOCK[3]), kind=len(RowKind)),
         row("bob", 4, STOCK[4]),
     ]
     driver.push(pack(rows, 0))
