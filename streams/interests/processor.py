@@ -152,11 +152,12 @@ class InterestsProcessor:
         for member, state, outcomes in zip(moved, folded.states, folded.outcomes, strict=True):
             effect = effects[member.partition]
             told[member.partition] += outcomes
-            if state != member.state:
-                effect.puts[KIND_FUSION + member.key] = state
-                member.state = state
             counted: Sequence[Row] = member.rows
             count = [_COUNTS[outcome] for outcome in outcomes]
+            # Corrections of what is gone, or never came, make no user.
+            if state != member.state and (member.state is not None or any(count)):
+                effect.puts[KIND_FUSION + member.key] = state
+                member.state = state
             if not all(count):
                 counted = list(itertools.compress(counted, count))
             if counted:
