@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from state.events import NO_TOPIC
 from streams.errors import RecordError
-from streams.raw import RawHeaders, RawRecord, header
+from streams.raw import RawHeaders, RawRecord, first_sent, header
 from streams.topic_ids import id_text
 
 MAX_MESSAGE = 500
@@ -16,6 +16,8 @@ ORIGINAL_PREFIX = "original-"
 TRUNCATED = "truncated"
 """Header that is there when not all of the record fitted: the bytes that its value had."""
 
+RECORD_TIME = "record_time"
+"""Header with the time when the record came first, epoch milliseconds."""
 TOPIC_ID = "topic_id"
 """Header with the id of the record's topic, as Kafka's tools show it: one made anew has another."""
 _KEPT = "traceparent"
@@ -44,9 +46,10 @@ def set_aside(record: RawRecord, stage: str, error: RecordError, now_ms: int | N
 
 
 def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
-    """UTF-8 headers topic, partition, offset, stage, error_class, message, time; topic_id where it is known;
-    then the original ones."""
+    """UTF-8 headers topic, partition, offset, stage, error_class, message, time, record_time; topic_id where
+    it is known; then the original ones."""
     record = letter.record
+    sent = first_sent(record)
     told = {
         "topic": record.topic,
         "partition": str(record.partition),
@@ -55,6 +58,7 @@ def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes | None]]:
         "error_class": letter.reason,
         "message": letter.message[:MAX_MESSAGE],
         "time": str(letter.time),
+        RECORD_TIME: str(record.timestamp if sent is None else sent),
     }
     if record.topic_id != NO_TOPIC:
         told[TOPIC_ID] = id_text(record.topic_id)

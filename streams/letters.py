@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.dead_letters import TOPIC_ID, TRUNCATED, DeadLetter, original_headers
+from streams.dead_letters import RECORD_TIME, TOPIC_ID, TRUNCATED, DeadLetter, original_headers
 from streams.encode.timestamps import LATEST
 from streams.raw import RawRecord, header
 from streams.reading import Stretch, read, whole
@@ -40,7 +40,10 @@ class LetterPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter. Its record has the original place, key, value and headers, and `time` as timestamp."""
+    """A dead letter. Its record has the original place, time, key, value and headers.
+
+    Where a build did not write the record's time, it is that of the letter.
+    """
 
     place: LetterPlace
     dead: DeadLetter
@@ -150,7 +153,7 @@ def parse_letter(record: RawRecord) -> Letter | None:
             topic=told["topic"],
             partition=int(told["partition"]),
             offset=int(told["offset"]),
-            timestamp=time,
+            timestamp=_record_time(record, time),
             key=record.key,
             value=record.value,
             headers=original_headers(record.headers),
@@ -177,6 +180,11 @@ def parse_mark(record: RawRecord) -> Mark | None:
     if event_id is None:
         return Mark(named, None, moment)
     return Mark(named, event_id.decode("utf-8", "replace"), moment)
+
+
+def _record_time(record: RawRecord, time: int) -> int:
+    told = _text(header(record.headers, RECORD_TIME))
+    return min(int(told), LATEST) if told.isascii() and told.isdecimal() else time
 
 
 _TOLD = ("topic", "partition", "offset", "stage", "error_class", "message", "time")

@@ -10,7 +10,7 @@ from msgspec import Raw
 from streams.encode.parsing import made_event_id, parse_interaction, parse_item
 from streams.errors import RecordError
 from streams.letters import REDRIVEN, Letter, LetterPlace, Mark
-from streams.raw import RawHeaders, RawRecord
+from streams.raw import FIRST_SENT, RawHeaders, RawRecord, first_sent
 from streams.records import Id
 from streams.settings import Settings
 
@@ -184,8 +184,10 @@ def _redriven(
     letter: Letter, partition: int | None, key: bytes | None, value: bytes | None, event_id: str | None
 ) -> Redriven:
     record = letter.dead.record
-    headers = [(name, content) for name, content in record.headers if name != REDRIVEN]
+    sent = first_sent(record)
+    headers = [(name, content) for name, content in record.headers if name not in (REDRIVEN, FIRST_SENT)]
     headers.append((REDRIVEN, str(letter.place).encode()))
+    headers.append((FIRST_SENT, str(record.timestamp if sent is None else sent).encode()))
     return Redriven(letter, record.topic, partition, key, value, headers, event_id)
 
 

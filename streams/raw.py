@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 from state.events import NO_TOPIC
 
+FIRST_SENT = "first-sent"
+"""Header of a record that was sent again: the time of the one that came first, epoch milliseconds."""
+
 RawHeaders = Sequence[tuple[str, bytes | None]]
 ClientHeaders = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]]
+
+_DIGITS = 15
 
 
 @dataclass(slots=True)
@@ -32,6 +37,14 @@ class RawRecord:
     def original(self) -> "RawRecord":
         """The record as it came in: what people are told of, and what event ids are made of."""
         return self if self.origin is None else self.origin
+
+
+def first_sent(record: RawRecord) -> int | None:
+    """When the record came first, where it was sent again later and says so."""
+    told = header(record.headers, FIRST_SENT) if record.headers else None
+    if told is None or not told.isdigit() or len(told) > _DIGITS:
+        return None
+    return min(int(told), record.timestamp)
 
 
 def header_pairs(headers: ClientHeaders | None) -> RawHeaders:

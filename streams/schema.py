@@ -265,7 +265,11 @@ def _component_schemas() -> Json:
     schemas["InputHeaders"] = _headers({"traceparent": _TRACE}, [])
     event_time = _NUMBER | {"description": "Time of the latest event that caused it, epoch milliseconds."}
     schemas["OutputHeaders"] = _headers({"event_time": event_time, "traceparent": _TRACE}, ["event_time"])
-    told = _DEAD_LETTER | {"topic_id": _TEXT | {"description": "Id of its topic, where it is known."}}
+    schemas["DescriptionHeaders"] = _headers({"event_time": event_time}, [])
+    told = _DEAD_LETTER | {
+        "record_time": _NUMBER | {"description": "When the record came first, epoch milliseconds."},
+        "topic_id": _TEXT | {"description": "Id of its topic, where it is known."},
+    }
     schemas["DeadLetterHeaders"] = _headers(told, list(_DEAD_LETTER))
     schemas["RedriveMarkHeaders"] = _headers(_REDRIVE_MARK, ["redriven", "time"])
     return dict(sorted(schemas.items()))

@@ -202,4 +202,5 @@ def _bare_row(event: Event) -> Row:
         text=None if interaction.text is None else interaction.text[:MAX_ROW_TEXT],
         traceparent=event.traceparent,
         context=event.context,
+        sent=event.sent,
     )

@@ -10,7 +10,7 @@ import msgspec
 from state.events import ACTIONS, NO_TOPIC
 from streams.encode.timestamps import clamp, parse_time
 from streams.errors import RecordError
-from streams.raw import RawRecord, header
+from streams.raw import RawRecord, first_sent, header
 from streams.records import MAX_ID_LENGTH, Interaction, Item, Timestamp
 from streams.topic_ids import id_text
 
@@ -41,6 +41,8 @@ class Event:
     traceparent: str | None
     context: bytes | None = None
     """JSON, as outputs pass it on."""
+    sent: int | None = None
+    """When it came first, where it was sent again since."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -82,7 +84,8 @@ def parse_interaction(record: RawRecord, actions: Mapping[str, str]) -> Event:
     if event_id is None:
         event_id = made_event_id(record.original)
     context = _context(interaction)
-    return Event(record, interaction, event_id, action, time, clamped, _traceparent(record), context)
+    trace, sent = _traceparent(record), first_sent(record)
+    return Event(record, interaction, event_id, action, time, clamped, trace, context, sent)
 
 
 def event_time(value: Timestamp, record: RawRecord) -> tuple[int, bool]:
@@ -90,7 +93,8 @@ def event_time(value: Timestamp, record: RawRecord) -> tuple[int, bool]:
     time = _time(value, "timestamp")
     if time < 0:
         raise RecordError("bad_timestamp", "timestamp: an event before 1970")
-    return clamp(time, record.timestamp)
+    sent = first_sent(record)
+    return clamp(time, record.timestamp if sent is None else sent)
 
 
 def made_event_id(record: RawRecord) -> str:

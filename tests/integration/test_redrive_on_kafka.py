@@ -85,7 +85,7 @@ def test_a_mended_letter_applies_once_however_often_it_is_redriven(
     for message in redriven(settings):
         assert str(message.partition()).encode() == original["partition"]
         assert message.key() == b"u"
-        assert headers_of(message) == {"redriven": place.encode()}
+        assert headers_of(message) == {"redriven": place.encode(), "first-sent": original["record_time"]}
 
 
 def test_an_id_of_its_own_stays_also_where_it_fails_again(settings: Settings) -> None:
@@ -110,7 +110,8 @@ def test_an_id_of_its_own_stays_also_where_it_fails_again(settings: Settings) ->
     assert (row.event_id, row.text) == ("e", "mended")
     assert row.traceparent == trace["traceparent"].decode()
     for message, place in zip(redriven(settings), (first, second), strict=True):
-        assert headers_of(message) == {**trace, "redriven": place_of(place).encode()}
+        told = {"redriven": place_of(place).encode(), "first-sent": headers_of(first)["record_time"]}
+        assert headers_of(message) == {**trace, **told}
 
 
 def test_many_are_mended_at_once(settings: Settings, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_headers_say_where_why_and_when() -> None:
             "error_class": b"not_json",
             "message": "müll".encode(),
             "time": b"99",
+            "record_time": b"1",
         },
     )
 

@@ -1,5 +1,7 @@
 """Dead letters read again: what was written comes back, and nothing else passes for a letter or a mark."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +32,7 @@ def test_a_letter_comes_back_as_it_was(value: bytes | None, key: bytes | None, h
     letter = parse_letter(kept(value, key, headers))
     assert letter is not None
     assert letter.place == LetterPlace(2, 40)
-    assert letter.dead.record == RawRecord("interactions", 3, 17, 99, key, value, headers)
+    assert letter.dead.record == RawRecord("interactions", 3, 17, 1, key, value, headers)
     assert (letter.dead.stage, letter.dead.reason, letter.dead.message, letter.dead.time) == (
         "encode",
         "not_json",
@@ -48,6 +50,14 @@ def test_a_letter_tells_which_topic_its_record_is_of() -> None:
     letter = parse_letter(RawRecord("dead-letters", 1, 2, 3, b"k", b"v", headers))
     assert letter is not None and letter.dead.record.topic_id == record.topic_id
     assert made_event_id(letter.dead.record) == "interactions-3-17@AAECAwQFBgcICQoLDA0ODw"
+
+
+def test_a_letter_without_its_records_time_has_its_own() -> None:
+    """As older builds wrote them."""
+    record = kept(b"v", b"k", ())
+    older = replace(record, headers=[each for each in record.headers if each[0] != "record_time"])
+    letter = parse_letter(older)
+    assert letter is not None and letter.dead.record.timestamp == letter.dead.time == 99
 
 
 def test_a_cut_letter_says_so() -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from streams.dead_letters import DeadLetter
 from streams.encode.parsing import parse_interaction
+from streams.encode.timestamps import FUTURE_MS
 from streams.errors import RecordError
 from streams.letters import Letter, LetterPlace, Mark
 from streams.mending import Mending, Redriven, Target
@@ -46,7 +47,7 @@ def refusal(one: Letter, mend: bytes | None = None, before: Mark | None = None, 
 def test_it_goes_back_to_where_it_came_from() -> None:
     made = prepare(letter(event(event_id="e"), headers=[("traceparent", b"t"), ("x", None)]))
     assert (made.topic, made.partition, made.key) == ("interactions", 2, b"u")
-    assert made.headers == [("traceparent", b"t"), ("x", None), ("redriven", b"1:5")]
+    assert made.headers == [("traceparent", b"t"), ("x", None), ("redriven", b"1:5"), ("first-sent", b"99")]
 
 
 def test_with_repartition_any_key_will_do_and_is_kept() -> None:
@@ -58,7 +59,19 @@ def test_with_repartition_any_key_will_do_and_is_kept() -> None:
 
 def test_of_a_record_that_was_redriven_before_only_the_last_letter_is_named() -> None:
     made = prepare(letter(event(), headers=[("redriven", b"0:1"), ("x", b"y")]))
-    assert made.headers == [("x", b"y"), ("redriven", b"1:5")]
+    assert made.headers == [("x", b"y"), ("redriven", b"1:5"), ("first-sent", b"99")]
+
+
+@pytest.mark.parametrize(("told", "sent"), [(b"7", 7), (b"later", 99), (b"100", 99), (None, 99)])
+def test_when_it_came_first_goes_with_it(told: bytes | None, sent: int) -> None:
+    """However often it is redriven; a clock that was ahead counts no further ahead by it."""
+    first = prepare(letter(event(timestamp=10**13), headers=[] if told is None else [("first-sent", told)]))
+    assert header(first.headers, "first-sent") == str(sent).encode()
+    record = RawRecord("interactions", 2, 400, 2_000, first.key, first.value, first.headers)
+    parsed = parse_interaction(record, {})
+    assert (parsed.sent, parsed.time, parsed.clamped) == (sent, sent + FUTURE_MS, True)
+    again = Letter(LetterPlace(1, 9), DeadLetter(record, "encode", "internal_error", "why", 99))
+    assert header(prepare(again).headers, "first-sent") == str(sent).encode()
 
 
 def test_a_value_with_its_own_id_stays_as_it_is_to_the_byte() -> None:
