@@ -6,8 +6,10 @@ are those that the key was made for; an entry of the front promises nothing.
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -16,6 +18,7 @@ from encoders.base import Encoded, Medium, Modality
 from encoders.entries import Entries
 from encoders.errors import MediumError
 from encoders.fetch.request import Answer, FetchRequest, Validators
+from encoders.remembered import MOST
 
 PREFIX = b"reference:"
 """Before the digest: no key of the bank is so long."""
@@ -27,6 +30,8 @@ class Reference(msgspec.Struct, frozen=True):
     uri: str
     sha256: str | None = None
     modality: Modality | None = None
+    private: bool = False
+    """Of one person: what its source said is kept in memory, and on no disk."""
 
 
 class Bank(Protocol):
@@ -82,6 +87,7 @@ class KnownMedia:
         self._fetcher = fetcher
         self._store = store
         self._clock = clock
+        self._own = _Own()
 
     def resolve(
         self, references: Sequence[Reference], budget_seconds: float, anew: bool = False
@@ -107,7 +113,8 @@ class KnownMedia:
 
     def _known(self, references: Sequence[Reference]) -> tuple[dict[Reference, _Entry], dict[bytes, Encoded]]:
         """Entries whose vectors are at hand, and the vectors by their keys."""
-        found = self._store.get_many([_front_key(one) for one in references])
+        keys = [_front_key(one) for one in references]
+        found = self._own.over(keys, self._store.get_many(keys))
         entries = {one: _ENTRIES.unpack(content) for one, content in zip(references, found, strict=True)}
         at_hand = self._bank.at_hand([entry.key for entry in entries.values() if entry is not None])
         return (
@@ -136,6 +143,7 @@ class KnownMedia:
         known: Mapping[Reference, _Entry],
     ) -> None:
         fresh: dict[bytes, bytes] = {}
+        own: dict[bytes, bytes] = {}
         now = self._clock()
         for one, answer in answers.items():
             if isinstance(answer, MediumError):
@@ -144,8 +152,31 @@ class KnownMedia:
             key = self._bank.key(found) if isinstance(found, Medium) else known[one].key
             if answer.validators or answer.fresh_seconds or one.sha256:
                 entry = _Entry(key, answer.validators, now + answer.fresh_seconds)
-                fresh[_front_key(one)] = _ENTRIES.pack(entry)
+                (own if one.private else fresh)[_front_key(one)] = _ENTRIES.pack(entry)
         self._store.put_many(fresh)
+        self._own.put_many(own)
+
+
+class _Own:
+    """Entries that go to no disk; those go first that were put longest ago."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._entries: OrderedDict[bytes, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def over(self, keys: Sequence[bytes], found: Sequence[bytes | None]) -> list[bytes | None]:
+        """What was found, but where there is an entry here."""
+        with self._lock:
+            return [self._entries.get(key, other) for key, other in zip(keys, found, strict=True)]
+
+    def put_many(self, entries: Mapping[bytes, bytes]) -> None:
+        with self._lock:
+            for key, entry in entries.items():
+                self._entries.pop(key, None)
+                self._entries[key] = entry
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
 
 
 def _outcome(

@@ -99,6 +99,9 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Events that may wait for an item or a medium; beyond, the oldest stay masked."""
     skip_trimmed: bool = False
     """Whether offsets that retention cut before they were read are passed over; else the worker ends."""
+    shared_media: bool = False
+    """Whether media that events point at are anybody's, so that their vectors may lie in the cache on disk;
+    else they are taken for the user's own, as what events carry themselves always is."""
 
 
 class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

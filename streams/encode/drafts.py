@@ -56,13 +56,16 @@ Missing = str | Wanted
 """What an event waits for: an item's id, or a medium."""
 
 
-def plan_event(event: Event, items: ItemLookup) -> Plan:
-    """Which media of an event must be encoded, given the items that are known already."""
+def plan_event(event: Event, items: ItemLookup, shared: bool = False) -> Plan:
+    """Which media of an event must be encoded, given the items that are known already.
+
+    Media that it brings along are its user's, but for those at other places where these are `shared`.
+    """
     interaction = event.interaction
     if not interaction.media and interaction.text is None:
         return Plan(event, [], None, [], {})
     found = read_references(interaction.media)
-    found.wanted = [_own(each) for each in found.wanted]
+    found.wanted = [_own(each, shared) for each in found.wanted]
     comment = None
     if interaction.text is not None and interaction.text.strip():
         text = Wanted(text=interaction.text, modality=Modality.TEXT, private=True)
@@ -163,9 +166,8 @@ def amend(row: Row, sequence: int) -> Row:
     return msgspec.structs.replace(row, offset=-1, kind=int(RowKind.AMEND), sequence=sequence)
 
 
-def _own(wanted: Wanted) -> Wanted:
-    """What an event carries itself is its user's; what it points at may be anybody's."""
-    if wanted.uri is not None and wanted.uri[:5].lower() != "data:":
+def _own(wanted: Wanted, shared: bool) -> Wanted:
+    if shared and wanted.uri is not None and wanted.uri[:5].lower() != "data:":
         return wanted
     return msgspec.structs.replace(wanted, private=True)
 

@@ -125,7 +125,11 @@ class MediaEncoder:
     def _found(
         self, wanted: Sequence[Wanted], budget_seconds: float, anew: bool
     ) -> list[Encoded | Medium | MediumError]:
-        remote = {one: Reference(one.uri, one.sha256, one.modality) for one in wanted if one.uri is not None}
+        remote = {
+            one: Reference(one.uri, one.sha256, one.modality, one.private)
+            for one in wanted
+            if one.uri is not None
+        }
         resolved = self._resolved(list(remote.values()), budget_seconds, anew) if remote else []
         found = dict(zip(remote, resolved, strict=True))
         for one, each in found.items():

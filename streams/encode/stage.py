@@ -111,6 +111,7 @@ class EncodeStage:
         self.late_items = LateItems()
         self._media = media
         self._actions = settings.actions
+        self._shared = settings.encode.shared_media
         self._interactions = settings.topics.keyed
         self._commands = settings.topics.user_commands
 
@@ -195,7 +196,7 @@ class EncodeStage:
 
     def _step(self, record: RawRecord) -> Step:
         if record.topic == self._interactions:
-            return plan_event(parse_interaction(record, self._actions), self.view)
+            return plan_event(parse_interaction(record, self._actions), self.view, self._shared)
         if record.topic == self._commands:
             return command_row(record)
         parsed = parse_item(record)

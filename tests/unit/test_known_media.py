@@ -114,6 +114,21 @@ def test_a_reference_that_is_not_fresh_is_not_sent_again(
     assert (changed.outcome, changed.found.content[-5:]) == ("fetched", b'"two"')  # type: ignore[union-attr]
 
 
+def test_of_a_private_reference_nothing_goes_to_the_disk(
+    bank: Bank, fetcher: Fetcher, server: MediaServer, clock: Clock
+) -> None:
+    """It is known all the same, as long as this lives; shown by others it is known for longer."""
+    uri, disk = f"{server.url}/copy/fresh", DictCache()
+    known = KnownMedia(bank, fetcher, disk, clock)
+    bank.encode(resolve(known, uri, private=True))
+    assert resolve(known, uri, private=True).outcome == "fresh"
+    assert disk.values == {}
+    assert resolve(known, uri).outcome == "fresh"
+    assert resolve(KnownMedia(bank, fetcher, disk, clock), uri).outcome == "fetched"
+    assert len(disk.values) == 1
+    assert resolve(KnownMedia(bank, fetcher, disk, clock), uri, private=True).outcome == "fresh"
+
+
 def test_what_could_not_be_encoded_is_fetched_again(known: KnownMedia, server: MediaServer) -> None:
     uri = f"{server.url}/copy/lost"
     assert [resolve(known, uri).outcome for _ in range(2)] == ["fetched", "fetched"]
