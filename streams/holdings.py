@@ -37,9 +37,10 @@ class Holdings(msgspec.Struct):
 
     user_id: str
     exported: int
-    """Epoch milliseconds."""
     partition: int
     """Where the user's events and state lie."""
+    times: str = "epoch milliseconds, UTC"
+    """What all times are, but for those in `records`, which are as they were sent."""
     state: HeldState | None = None
     profile: HeldProfile | None = None
     slate_held_back: bool = False

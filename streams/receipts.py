@@ -14,6 +14,33 @@ from streams.settings import Settings
 POLL_SECONDS = 0.2
 
 
+def receipt_text(receipt: UserReceipt) -> str:
+    """What became of the command, for people."""
+    user, into = receipt.user_id, receipt.into
+    if receipt.refused is not None:
+        return f"not done: {_REFUSALS[receipt.command, receipt.refused].format(user=user, into=into)}"
+    if receipt.command == "forget":
+        with_it = "" if into is None else f"; {into}, whose part {user} had become, is forgotten with it"
+        return f"done{with_it}" if receipt.found else f"done: nothing was held{with_it}"
+    done = f"done: {user} is part of {into} now"
+    if not receipt.found:
+        done += f"; nothing was held, and what comes from now on is {into}'s"
+    if receipt.lapsed:
+        old = ", ".join(receipt.lapsed)
+        done += f"; it has too many old ids, and what comes under {old} is not its own any more"
+    return done
+
+
+_REFUSALS = {
+    ("forget", "merged_later"): "by a later merge, {user} is part of {into}; forget {into} to forget all",
+    ("merge", "merged_later"): "a later merge of {user} holds",
+    ("merge", "forgotten_later"): "{user} was forgotten, as of a later time",
+    ("merge", "into_forgotten_later"): (
+        "{into} was forgotten, as of a later time, and with it what {user} did before"
+    ),
+}
+
+
 class Desk:
     """Make it before a command is sent: receipts are read from their present end. Raises TopicError."""
 

@@ -12,7 +12,7 @@ import msgspec
 from streams.errors import InputError
 from streams.exits import EXIT_FAILED
 from streams.holdings import Holdings, add_records, read_holdings
-from streams.receipts import Desk
+from streams.receipts import Desk, receipt_text
 from streams.records import UserCommand
 from streams.settings import Settings
 
@@ -59,8 +59,9 @@ def export(settings: Settings, user_id: str, output: Path | None) -> None:
     """Write everything that is held of USER as JSON.
 
     The state with all its numbers, what it was made of as far as that is kept, the published records, and
-    what the topics hold under the user's id until their retention ends. Reads the log: no worker needs to
-    run. Takes as long as reading the user's partition of the changelog, and all raw events, takes.
+    what the topics hold under the user's id until their retention ends. Times are epoch milliseconds. Reads
+    the log: no worker needs to run. Takes as long as reading the user's partition of the changelog, and all
+    raw events, takes.
     """
     holdings = _read(settings, user_id)
     from streams.progress import progress
@@ -84,6 +85,9 @@ def export(settings: Settings, user_id: str, output: Path | None) -> None:
 @click.pass_obj
 def forget(settings: Settings, user_id: str, wait: bool, wait_seconds: float) -> None:
     """Forget USER: all that is held, and what comes late of the time up to now. It cannot be taken back.
+
+    Where USER has become part of another by a merge, that one is forgotten as well: what the two did cannot
+    be told apart any more.
 
     Events that lie in `interactions` stay there until its retention ends, and count no more.
     """
@@ -112,8 +116,9 @@ def _send(settings: Settings, command: UserCommand, wait_seconds: float | None) 
             click.echo(f"{command.command} {command.user_id}: sent as {name}")
             return
         receipt = desk.wait(name, wait_seconds)
-    found = "done" if receipt.found else "done; nothing was held"
-    click.echo(f"{command.command} {command.user_id}: {found} ({name})")
+    click.echo(f"{command.command} {command.user_id}: {receipt_text(receipt)} ({name})")
+    if receipt.refused is not None:
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def _read(settings: Settings, user_id: str) -> Holdings:
