@@ -52,6 +52,16 @@ class Repetition(logging.Filter):
         return True
 
 
+class Passing(logging.Filter):
+    """Holds back what a client says of a broker that starts: it tries again, and all is well."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name != CLIENT or logging.getLogger().isEnabledFor(logging.DEBUG):
+            return True
+        message = record.getMessage()
+        return not (message.startswith("GETPID") and message.endswith("retrying"))
+
+
 def _kind(message: str) -> str:
     """What a message is about: its words without numbers, so that two ports or offsets make one kind."""
     return _NUMBERS.sub("#", message)[:60]
@@ -91,6 +101,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.set_name(_HANDLER_NAME)
+    handler.addFilter(Passing())
     handler.addFilter(Repetition())
     handler.setFormatter(JsonFormatter() if settings.format == "json" else HumanFormatter())
     root = logging.getLogger()

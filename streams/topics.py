@@ -1,9 +1,10 @@
 """The topics: which there are, how they must be, making them and checking them."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 import msgspec
@@ -112,12 +113,30 @@ def topic_config(plan: TopicPlan, settings: Settings) -> dict[str, str]:
     return config
 
 
+@contextmanager
+def _told(settings: Settings) -> Iterator[None]:
+    """Where no broker answers, its address tells more than a topic."""
+    try:
+        yield
+    except SilentCluster as error:
+        where = settings.kafka.bootstrap_servers
+        raise SilentCluster(
+            f"no broker answers at {where}; check kafka.bootstrap_servers, or start a local one with "
+            "`penchant broker start`"
+        ) from error
+
+
 def create_topics(settings: Settings) -> list[str]:
     """Create what is missing and wait until it has leaders. Returns the names of the new topics.
 
     A topic that follows a source takes the partition count that the source has. Existing topics stay as
     they are: `check_topics` tells what is wrong with them. Raises TopicError.
     """
+    with _told(settings):
+        return _create_missing(settings)
+
+
+def _create_missing(settings: Settings) -> list[str]:
     admin = admin_client(settings.kafka)
     plans = plan_topics(settings)
     partitions = partition_counts(admin, [plan.name for plan in plans])
@@ -156,6 +175,11 @@ def check_topics(settings: Settings) -> list[str]:
 
     Raises TopicError where the cluster does not answer.
     """
+    with _told(settings):
+        return _problems(settings)
+
+
+def _problems(settings: Settings) -> list[str]:
     admin = admin_client(settings.kafka)
     plans = plan_topics(settings)
     partitions = partition_counts(admin, [plan.name for plan in plans])

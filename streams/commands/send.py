@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from streams.delivery import CheckedProducer
+from streams.delivery import CheckedProducer, Tally
 from streams.encode.parsing import parse_interaction
 from streams.errors import InputError, RecordError
 from streams.exits import EXIT_FAILED
@@ -65,11 +65,16 @@ def send(settings: Settings, file: Path, rate: float | None, raw: bool) -> None:
                         producer.send(where, key, line)
         finally:
             tally = producer.finish()
-            click.echo(
-                f"{tally.delivered:,} events sent, {malformed:,} malformed, {tally.lost:,} not delivered"
-            )
+            click.echo(_summary(tally, malformed, raw))
     if tally.lost or (malformed and not raw):
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _summary(tally: Tally, malformed: int, raw: bool) -> str:
+    lost = f"{tally.lost:,} not delivered"
+    if raw:
+        return f"{tally.delivered:,} lines sent, {malformed:,} of them malformed, {lost}"
+    return f"{tally.delivered:,} events sent, {malformed:,} malformed, {lost}"
 
 
 def _opened(file: Path) -> contextlib.AbstractContextManager[BinaryIO]:

@@ -76,6 +76,18 @@ def test_clients_that_tell_uris_are_quiet_at_info() -> None:
     assert "slow" in stream.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("level", "why", "shown"),
+    [("info", "Loading: retrying", 0), ("debug", "Loading: retrying", 1), ("info", "Not authorized", 1)],
+)
+def test_a_broker_that_still_starts_is_no_warning(level: str, why: str, shown: int) -> None:
+    stream = written(LogSettings(level=level))  # type: ignore[arg-type]
+    let_client_speak()
+    said = f"[thrd:main]: Failed to acquire idempotence PID from broker 127.0.0.1:9092/1: Broker: {why}"
+    logging.getLogger(CLIENT).warning("%s [%s] %s", "GETPID", "rdkafka#producer-1", said)
+    assert len(stream.getvalue().splitlines()) == shown
+
+
 def test_debug_lets_them_talk_again() -> None:
     written(LogSettings())
     stream = written(LogSettings(level="debug"))
