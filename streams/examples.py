@@ -3,9 +3,12 @@
 import msgspec
 
 from streams.records import (
+    DescriptionFact,
+    DescriptionSentence,
     Head,
     Interaction,
     Interest,
+    InterestDescription,
     Item,
     ItemVector,
     MediaReference,
@@ -72,6 +75,23 @@ EXAMPLES: dict[type[msgspec.Struct], msgspec.Struct] = {
         timestamp=1_767_225_600_250,
         found=True,
         into="ada",
+    ),
+    InterestDescription: InterestDescription(
+        user_id="ada",
+        version=3,
+        timestamp=1_767_225_600_000,
+        written=1_767_225_600_900,
+        language="en",
+        model="template",
+        summary="Likes nature above all.",
+        sentences=[DescriptionSentence("Likes nature above all.", ["t1"])],
+        keywords=["storm"],
+        tags=["nature", "sea"],
+        facts=[DescriptionFact("t1", "topic", "nature", weight=0.7, trend="rising")],
+        interest_model="content-prior",
+        vector=[0.6, -0.8],
+        topics=["nature", "sea"],
+        digest="00112233445566778899aabbccddeeff",
     ),
     ItemVector: ItemVector(
         item_id="clip-17",

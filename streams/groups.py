@@ -11,7 +11,7 @@ from streams.settings import Settings
 CALL_SECONDS = 10.0
 PATIENCE_SECONDS = 20.0
 RETRY_SECONDS = 0.2
-WORKERS = ("repartition", "encode", "interests", "signals")
+WORKERS = ("repartition", "encode", "interests", "signals", "describe")
 """What the workers' groups are called, behind the name of the deployment."""
 
 

@@ -81,6 +81,14 @@ STANDBY_LAG = Gauge(
 )
 STANDBY_RECORDS = Counter("penchant_standby_records_total", "Changelog records that standbys took in.")
 CATALOGUE_ITEMS = Gauge("penchant_catalogue_items", "Items that can be recommended.")
+DESCRIBED = Counter(
+    "penchant_descriptions_total",
+    "Users whose turn it was, by what became of it.",
+    ["outcome", "model", "language"],
+)
+REJECTED = Counter(
+    "penchant_description_parts_rejected_total", "Sentences that the check dropped.", ["reason"]
+)
 MODEL_INFO = Gauge("penchant_model_info", "The artifact that serves; always 1.", ["kind", "version"])
 
 

@@ -166,3 +166,62 @@ class ItemVector(msgspec.Struct, omit_defaults=True, gc=False):
     available: bool = True
     published_at: int | None = None
     expires_at: int | None = None
+
+
+class DescriptionSentence(msgspec.Struct, gc=False):
+    """A sentence of a description. `cites` are ids of the facts that it rests on."""
+
+    text: str
+    cites: list[str]
+
+
+class DescriptionFact(msgspec.Struct, omit_defaults=True, gc=False):
+    """A fact that a description cites. `kind` is one of: topic, trend, modality, liked, disliked, search,
+    keyword, sentiment, time."""
+
+    id: str
+    kind: str
+    text: str
+    detail: list[str] = []
+    weight: float = 0.0
+    trend: str = ""
+    """rising, steady or fading."""
+    scale: str = ""
+    """minutes, today, lately or always."""
+
+
+class InterestDescription(msgspec.Struct, omit_defaults=True, gc=False):
+    """A user's interests in words, on `interest-descriptions`, keyed by user_id. Upsert: the latest holds.
+
+    It is written when the interest has changed enough, not with each version.
+    """
+
+    user_id: str
+    version: int
+    """Of the interest that is described."""
+    timestamp: int
+    """Of the latest event that it knows, epoch milliseconds."""
+    written: int
+    """Epoch milliseconds."""
+    language: str
+    """A code of ISO 639-1."""
+    model: str
+    """Who wrote it: `template`, or the name of a language model."""
+    summary: str
+    """The sentences as one text."""
+    sentences: list[DescriptionSentence]
+    keywords: list[str]
+    """Words of the user's own."""
+    tags: list[str]
+    """Topics, the weightiest first."""
+    facts: list[DescriptionFact]
+    interest_model: str
+    """`model` of the interest."""
+    vector: list[float]
+    """Of the interest that is described: its distance from the present one tells how stale the words are."""
+    topics: list[str]
+    """Leading topics of the interest that is described."""
+    digest: str
+    """The same where language and facts are the same, as hexadecimal digits."""
+    rejected: dict[str, int] = {}
+    """Sentences, keywords and tags that the check dropped, by reason."""

@@ -226,7 +226,7 @@ def _topics_read(settings: Settings) -> list[str]:
     names = settings.topics
     return [
         *(names.interactions, names.interactions_by_user, names.items),
-        *(names.interactions_encoded, names.item_deltas),
+        *(names.interactions_encoded, names.item_deltas, names.interests),
     ]
 
 

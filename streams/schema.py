@@ -15,6 +15,7 @@ from streams.examples import EXAMPLES
 from streams.records import (
     Interaction,
     Interest,
+    InterestDescription,
     Item,
     ItemVector,
     Recommendation,
@@ -88,6 +89,17 @@ CHANNELS = (
         "Each user's slate after each change. An upsert: the highest version holds.",
         Recommendation,
         "OutputHeaders",
+        withdraws=True,
+    ),
+    Channel(
+        "interest_descriptions",
+        "send",
+        "compact",
+        "user_id",
+        "Each user's interests in words, where describe.enabled is on: written anew when they have changed "
+        "enough. An upsert: the latest holds.",
+        InterestDescription,
+        "DescriptionHeaders",
         withdraws=True,
     ),
     Channel(

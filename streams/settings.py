@@ -11,10 +11,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
 
+from encoders.language.settings import LanguageSettings
 from encoders.settings import EncoderSettings, FetchSettings
 from state.events import ACTIONS
 from state.settings import ModelSettings, RecommendSettings
@@ -62,6 +64,7 @@ class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_commands: Name = "user-commands"
     user_receipts: Name = "user-receipts"
     item_vectors: Name = "item-vectors"
+    interest_descriptions: Name = "interest-descriptions"
     partitions: Count = 4
     replication: Count = 1
     retention_hours: Annotated[float, Meta(gt=0)] = 168.0
@@ -128,6 +131,34 @@ class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Whether the catalogue goes out on `topics.item_vectors`."""
 
 
+class DescribeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The describe worker: when a user is described. `[language]` says who writes, and in which languages."""
+
+    enabled: bool = True
+    """Whether there is such a topic, and `penchant run` describes."""
+    first_events: Count = 5
+    """Events of a user before the first description."""
+    drift: Annotated[float, Meta(gt=0, le=2)] = 0.15
+    """Cosine distance between the interest's vector and the one last described, from which on a user is
+    described again; a new leading topic is a reason, too."""
+    interval_seconds: Annotated[float, Meta(ge=0)] = 600.0
+    """Least time between two descriptions of a user."""
+    per_minute: Annotated[int, Meta(ge=0)] = 600
+    """Descriptions that a worker may have written in a minute; 0 is no limit."""
+    characters_per_minute: Annotated[int, Meta(ge=0)] = 0
+    """Characters of facts and texts that may go to the writer and back in a minute; 0 is no limit."""
+    batch: Count = 16
+    """Users that are handed to the writer at a time."""
+    batch_seconds: Seconds = 300.0
+    """A writer that does not come back for so long is left alone, and the template writes."""
+    cached: Count = 10_000
+    """Descriptions kept for users with the same facts."""
+    language_key: str = "language"
+    """Member of an interaction's `context` that names the user's language."""
+    time_zone: str = "UTC"
+    """Name of the time zone, as in Europe/Berlin, in which times of day are told."""
+
+
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where `/metrics`, `/healthz` and `/readyz` are served. Port 0 takes a free one, -1 serves none."""
 
@@ -152,6 +183,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fetch: FetchSettings = FetchSettings()
     encoders: EncoderSettings = EncoderSettings()
     interests: InterestsSettings = InterestsSettings()
+    describe: DescribeSettings = DescribeSettings()
+    language: LanguageSettings = LanguageSettings()
     model: ModelSettings = ModelSettings()
     recommend: RecommendSettings = RecommendSettings()
     actions: dict[str, str] = {}
@@ -259,6 +292,17 @@ def _struct(section: str) -> Any:
     return struct
 
 
+def _check_zone(name: str) -> None:
+    if name != "UTC":
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise SettingsError(
+                f"describe.time_zone: {name} is no time zone that this machine knows; name one such as "
+                "Europe/Berlin, or install tzdata"
+            ) from None
+
+
 def _check_together(settings: Settings) -> None:
     kafka = settings.kafka
     if kafka.session_timeout_ms > kafka.max_poll_interval_ms:
@@ -266,6 +310,7 @@ def _check_together(settings: Settings) -> None:
             f"kafka.session_timeout_ms: {kafka.session_timeout_ms} is more than kafka.max_poll_interval_ms "
             f"({kafka.max_poll_interval_ms}); make it smaller"
         )
+    _check_zone(settings.describe.time_zone)
     fields = [(key, getattr(settings.topics, key)) for key in settings.topics.__struct_fields__]
     names = [(key, name) for key, name in fields if isinstance(name, str)]
     for number, (key, name) in enumerate(names):

@@ -74,6 +74,11 @@ def plan_topics(settings: Settings) -> list[TopicPlan]:
         TopicPlan(names.user_commands, "delete"),
         TopicPlan(names.user_receipts, "delete"),
         *([TopicPlan(names.item_vectors, "compact")] if settings.interests.item_vectors else []),
+        *(
+            [TopicPlan(names.interest_descriptions, "compact", personal=True)]
+            if settings.describe.enabled
+            else []
+        ),
         TopicPlan(names.dead_letters, "delete"),
         TopicPlan(names.item_deltas, "delete"),
         TopicPlan(names.item_signals, "compact"),

@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
+from typing import Protocol
 
 import msgspec
 
-from streams.encode.item_view import ItemView
 from streams.errors import EngineError, TopicError
 from streams.kafka import (
     OFFSET_BEGINNING,
@@ -29,13 +29,25 @@ WIDEN_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
+class View(Protocol):
+    """Where the items go; `caught_up` is set when all that were there at the start have come."""
+
+    caught_up: threading.Event
+
+    def __len__(self) -> int: ...
+
+    def apply_record(self, value: bytes | None) -> None:
+        """Raises msgspec.DecodeError for bytes that are no encoded item."""
+        ...
+
+
 class ItemTail:
     """A thread that ends with `stop`, or with an error that `check` raises in the worker's thread.
 
     `view.caught_up` is set when the end of every partition was seen once.
     """
 
-    def __init__(self, settings: Settings, view: ItemView) -> None:
+    def __init__(self, settings: Settings, view: View) -> None:
         self._settings = settings
         self._view = view
         self._topic = settings.topics.items_encoded

@@ -3,7 +3,7 @@
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -44,22 +44,33 @@ class Relay(ABC, Generic[OutcomeT]):
     def settled(self, outcome: OutcomeT) -> None:
         """The outcome is committed."""
 
+    def moved(self, came: Set[int], went: Set[int]) -> None:
+        """Partitions of the topics came to this worker, or went away; both, where one came back at once."""
+
     def step(self, beat: Callable[[], None]) -> None:
         """One batch, or a short wait for one. Raises EngineError where it cannot go on."""
-        generation = self.source.generation
-        records = self.source.read(self._limit, wait=True)
-        self.source.revoked.clear()
-        self.source.came.clear()
-        if self.source.generation != generation:
-            # A partition that went and came back is read from its committed offset: these would come twice.
-            if records or self.source.forgot_ends:
-                self.source.rewind(beat)
-        elif records:
+        records = self.fresh(beat)
+        if records:
             self._batch(records, beat)
-        else:
+        elif records is not None:
             self.source.check()
             if time.monotonic() >= self._covers_at:
                 self._cover(beat)
+
+    def fresh(self, beat: Callable[[], None]) -> list[RawRecord] | None:
+        """What has come; None where partitions came or went meanwhile, and all is read again."""
+        generation = self.source.generation
+        records = self.source.read(self._limit, wait=True)
+        came, went = ({number for _, number in each} for each in (self.source.came, self.source.revoked))
+        self.source.revoked.clear()
+        self.source.came.clear()
+        if self.source.generation == generation:
+            return records
+        self.moved(came, went)
+        # A partition that went and came back is read from its committed offset: these would come twice.
+        if records or self.source.forgot_ends:
+            self.source.rewind(beat)
+        return None
 
     def _batch(self, records: list[RawRecord], beat: Callable[[], None]) -> None:
         began = time.monotonic()
@@ -68,7 +79,7 @@ class Relay(ABC, Generic[OutcomeT]):
         self.source.confirm(asked, beat)
         turned = time.monotonic()
         ends = {(record.topic, record.partition): record.offset + 1 for record in records}
-        if not self._commit(outcome, ends, beat):
+        if not self.commit(outcome, ends, beat):
             return
         self.settled(outcome)
         BATCH_SIZE.labels(self._stage).observe(len(records))
@@ -81,9 +92,10 @@ class Relay(ABC, Generic[OutcomeT]):
         if ends:
             self._covers_at = time.monotonic() + COVER_SECONDS
             self.source.confirm(self.source.ask(), beat)
-            self._commit(self.turn_over([]), ends, beat)
+            self.commit(self.turn_over([]), ends, beat)
 
-    def _commit(self, outcome: OutcomeT, ends: Mapping[Place, int], beat: Callable[[], None]) -> bool:
+    def commit(self, outcome: OutcomeT, ends: Mapping[Place, int], beat: Callable[[], None]) -> bool:
+        """Write the outcome and commit these offsets; False where both failed, and all is read again."""
         write = partial(self.write, outcome)
         try:
             self.sink.transact(write, self.source.offsets(ends), self.source.metadata())

@@ -83,6 +83,7 @@ def _names(settings: Settings, spec: EngineSpec) -> JournalNames:
     outputs = (
         topics.interests,
         topics.recommendations,
+        topics.interest_descriptions,
         topics.item_deltas,
         topics.item_signals,
         topics.user_receipts,

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +152,12 @@ class Standbys(NoStandbys):
         """Whether the copy has been level with its changelog, and still nearly is."""
         copy = self._copies.get(number)
         return copy is not None and copy.level
+
+    def read(self, number: int, keys: Sequence[bytes]) -> list[bytes | None] | None:
+        """Values of the copy, as far as it has come; none where there is no copy. Raises StoreError."""
+        with self._lock:
+            copy = self._copies.get(number)
+            return None if copy is None else copy.store.get_many(keys)
 
     def due(self) -> bool:
         """Whether all that is awaited is level: a new assignment would give it to this worker."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -9,13 +10,18 @@ import pytest
 from click.testing import CliRunner, Result
 from rocksdict import BottommostLevelCompaction, CompactOptions, Options, Rdict
 
+from encoders.bank import EncoderBank
+from encoders.base import Medium, Modality
+from encoders.vector_cache import VectorCache
 from state.artifact import load_artifact
 from state.fusion import Fusion
 from state.holdings import Names, held_state
 from streams.broker import ClusterOptions, LocalCluster
 from streams.broker.ports import free_ports
 from streams.cli import cli
-from streams.demo.stage import environment
+from streams.demo.stage import environment, workers
+from streams.encode.configured_media import configured_media
+from streams.encode.media import MediaEncoder
 from streams.holdings import Holdings
 from streams.interests.worker import InterestsWorker
 from streams.kafka import AdminClient, ConfigResource, ResourceType, admin_client
@@ -29,6 +35,8 @@ pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore:alter
 
 USER = "karl-heinz-42"
 MEDIUM = "data:text/plain,what karl-heinz wrote"
+DIARY = "The diary of karl-heinz"
+SONG = "A song that everybody sings"
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +93,40 @@ def found(folder: Path, words: list[bytes], besides: str = "\0") -> dict[str, li
     return where
 
 
+def upload(folder: Path, name: str, words: str) -> dict[str, str]:
+    """A reference to a medium of its own place."""
+    path = folder / name
+    path.write_text(words)
+    return {"uri": path.as_uri(), "modality": "text"}
+
+
+class Media:
+    """Makes what encode workers encode media with: real encoders, and the vector cache on disk."""
+
+    def __call__(self, settings: Settings, folder: Path, stack: ExitStack) -> MediaEncoder:
+        self._cache = folder / "vectors"
+        self._media = configured_media(settings, folder, stack)
+        return self._media
+
+    def cached(self, *texts: str) -> list[bool]:
+        """Whether the disk has vectors of these texts. The worker must have ended."""
+        bank = self._media._bank
+        assert isinstance(bank, EncoderBank)
+        cache = VectorCache(self._cache, 1_000_000_000)
+        found = cache.get_many([bank.key(Medium(text.encode(), Modality.TEXT)) for text in texts])
+        cache.close()
+        return [value is not None for value in found]
+
+
 def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, tmp_path: Path) -> None:
     """Topics are searched byte by byte on the broker's disk, after compaction and retention; so are the
-    stores."""
+    stores, a standby copy, and the vector cache, which real encoders fill."""
     settings = fresh_settings(cleaning.bootstrap_servers, tmp_path / "data", partitions=1)
+    fetch = msgspec.structs.replace(settings.fetch, file_roots=(str(tmp_path / "media"),))
+    settings = msgspec.structs.replace(settings, fetch=fetch)
+    beside = msgspec.structs.replace(
+        settings, app=msgspec.structs.replace(settings.app, data=str(tmp_path / "beside"))
+    )
     create_topics(settings)
     names, admin = settings.topics, admin_client(settings.kafka)
     quick = {"segment_ms": "100", "file_delete_delay_ms": "10", "min_cleanable_dirty_ratio": "0.0001"}
@@ -106,10 +144,17 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
         (f"item-{number}", {"item_id": f"item-{number}", "title": f"thing {number}"}) for number in range(5)
     ]
     mine = [event(USER, number) for number in range(6)]
-    mine.append(event(USER, 6, item_id=None, media=[{"uri": MEDIUM}], text="karl-heinz says"))
+    (tmp_path / "media").mkdir()
+    own, ours = (upload(tmp_path / "media", text, text) for text in (DIARY, SONG))
+    brought = [{"uri": MEDIUM}, own, ours]
+    mine.append(event(USER, 6, item_id=None, media=brought, text="karl-heinz says"))
+    items[0][1]["media"] = [ours]
     words = [USER.encode(), f"{USER}-event-2".encode(), b"event-6", b"karl-heinz"]
 
-    with running(settings), served(InterestsWorker(settings)):
+    (tmp_path / "log").mkdir()
+    copying = workers(beside, tmp_path / "log", {"interests": free_ports(1)[0]})
+    media = Media()
+    with running(settings, media), served(InterestsWorker(settings)), copying:
         produce_json(settings, names.items, items)
         until("the items", lambda: len(read_all(settings, names.items_encoded)) == 5)
         produce_json(settings, names.interactions, [*mine, event("bob", 0)])
@@ -117,7 +162,8 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
         held = exported(settings, USER)
         assert_export_is_the_fold(settings, held)
         assert len(held.records[names.interactions]) == 7
-        assert all(value is not None for value in held.outputs.values())
+        published = {topic for topic, value in held.outputs.items() if value is not None}
+        assert published == {names.interests, names.recommendations}
         shown = penchant(settings, "user", "show", USER)
         assert shown.exit_code == 0 and "7 events" in shown.stdout and "like item-4" in shown.stdout
 
@@ -131,6 +177,9 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
         again = penchant(settings, "user", "forget", USER, "--wait")
         assert "nothing was held" in again.stdout
         signed_in(settings)
+        produce_json(settings, names.interactions, [event("bob", 99, item_id=None, media=[ours])])
+        until("the medium of both", lambda: counted(settings, "eve") == 2)
+        assert [row.vectors.keys() for row in rows_of(settings) if row.event_id == "bob-event-99"] == [{0}]
         roll(settings, cleaning.folder, words)
         assert exported(settings, USER).state is None
 
@@ -139,8 +188,13 @@ def test_a_forgotten_user_is_nowhere_but_in_the_receipt(cleaning: LocalCluster, 
             alter(admin, plan.name, cleanup_policy="delete", retention_ms="1", **quick)
     until("retention", lambda: not found(cleaning.folder, words, besides=names.user_receipts))
     assert found(cleaning.folder, words)
-    compact_stores(tmp_path / "data")
-    assert found(tmp_path / "data", words) == {}
+    for folder in (tmp_path / "data", tmp_path / "beside"):
+        compact_stores(folder)
+        assert found(folder, words) == {}
+        assert found(folder, [b"eve"])
+    assert found(tmp_path / "log", words) == {}
+    what = MEDIUM.partition(",")[2]
+    assert media.cached(what, "karl-heinz says", DIARY, SONG) == [False, False, False, True]
 
 
 def signed_in(settings: Settings) -> None:
@@ -183,10 +237,13 @@ def roll(settings: Settings, folder: Path, words: list[bytes]) -> None:
 
 
 def compact_stores(folder: Path) -> None:
-    """As RocksDB does when files are due, to the last; what it logged besides goes when it is opened."""
+    """As RocksDB does when files are due, to the last; what it logged besides goes when it is opened.
+
+    The vector cache never rewrites a file.
+    """
     thorough = CompactOptions()
     thorough.set_bottommost_level_compaction(BottommostLevelCompaction.force())
-    stores = {path.parent for path in folder.rglob("CURRENT")}
+    stores = {path.parent for path in folder.rglob("CURRENT") if path.parent.name != "vectors"}
     assert stores
     for path in stores:
         store = Rdict(str(path), Options(raw_mode=True))

@@ -152,7 +152,7 @@ def test_prometheus_scrapes_services_of_the_composition() -> None:
     config = read(DEPLOY / "prometheus.yml")
     services = compose()["services"]
     jobs = {job["job_name"]: job["dns_sd_configs"][0] for job in config["scrape_configs"]}
-    assert jobs.keys() == {"penchant-encode", "penchant-interests"}
+    assert jobs.keys() == {"penchant-encode", "penchant-interests", "penchant-describe"}
     for found in jobs.values():
         assert services[found["names"][0]]["image"] == "penchant"
         assert found["port"] == MetricsSettings().port

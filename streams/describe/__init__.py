@@ -1,0 +1,1 @@
+"""The describe worker: interests to descriptions in words."""
