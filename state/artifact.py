@@ -17,6 +17,8 @@ from state.errors import ModelError
 from state.events import ACTIONS
 from state.fusions import ItemFusion, build_fusion
 from state.fusions.sums import Gated
+from state.known import NAMES as KNOWN
+from state.known import KnownItems, known_of
 from state.layout import DIM, HALF_LIVES_SECONDS, HEAD_COUNT, HEAD_DIM, RING
 from state.rowwise import LayerNorm
 from state.shapes import check_arrays
@@ -191,6 +193,8 @@ class Artifact:
     items: ItemFusion
     space: str = ""
     """As in the manifest."""
+    known: KnownItems | None = None
+    """What training learned of single items, where it did."""
 
     def __post_init__(self) -> None:
         _check(self.weights)
@@ -204,11 +208,15 @@ class Artifact:
             digest.update(np.ascontiguousarray(array).tobytes())
         if self.items.kind != Gated.kind:
             digest.update(self.items.kind.encode())
+        for name, own in self.known.arrays.items() if self.known else ():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(own).tobytes())
         return digest.intdigest() & 0xFFFFFFFF
 
     @property
     def arrays(self) -> dict[str, Float32]:
-        """All numbers by name, in an order that fingerprints rest on: the fusion's after `asks`."""
+        """All numbers but those of `known` by name, in an order that fingerprints rest on: the fusion's after
+        `asks`."""
         out: dict[str, Float32] = {}
         for name, array in tensors(self.weights).items():
             out[name] = array
@@ -238,15 +246,20 @@ def load_artifact(path: str) -> Artifact:
         raise ModelError(f"{path}: {WEIGHTS} is broken: {error}") from error
     if not set(SHAPES) <= set(arrays):
         raise ModelError(f"{path}: missing weights: {sorted(set(SHAPES) - set(arrays))}")
+    known = known_of(arrays)
     weights = Weights(**{name: arrays.pop(name) for name in SHAPES})
-    return Artifact(manifest.version, weights, build_fusion(manifest.fusion, arrays), manifest.space)
+    fusion = build_fusion(
+        manifest.fusion, {name: array for name, array in arrays.items() if name not in KNOWN}
+    )
+    return Artifact(manifest.version, weights, fusion, manifest.space, known)
 
 
 def save_artifact(artifact: Artifact, path: str, notes: dict[str, str] | None = None) -> None:
     """Writes weights and manifest into the folder, which is made where it is missing."""
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    content = save({name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()})
+    arrays = {**artifact.arrays, **(artifact.known.arrays if artifact.known else {})}
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     manifest = Manifest(
         KIND,
         FORMAT,

@@ -32,9 +32,9 @@ _log = logging.getLogger(__name__)
 
 
 class ItemSpace(Protocol):
-    """Makes one vector of an item's modalities, of unit length or zero (`state.fusion.Fusion`)."""
+    """Makes one vector of an item's modalities and id, of unit length or zero (`state.fusion.Fusion`)."""
 
-    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]]) -> Float32: ...
+    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str]) -> Float32: ...
 
 
 class Columns:
@@ -185,7 +185,8 @@ class Catalogue:
                 self._encoders,
             )
         return self._space.item_vectors(
-            [{} if item.encoders in strangers else item.vectors for item in items]
+            [{} if item.encoders in strangers else item.vectors for item in items],
+            [item.item_id for item in items],
         )
 
     def _make_room(self, more: int) -> None:

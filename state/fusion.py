@@ -61,9 +61,14 @@ class Fusion:
         """What the states say, at the time of each one's latest event. Raises CodecError."""
         return self._reader.read(decode(states, self.artifact.fingerprint))
 
-    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]]) -> Float32:
-        """Unit vectors [n, 64] of items, given their vectors by modality; zero where none is usable."""
-        return fuse(self.artifact.items, vectors).vectors
+    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str] = ()) -> Float32:
+        """Unit vectors [n, 64] of items, given their vectors by modality and, where the artifact may know
+        single items, their ids; zero where none is usable."""
+        fused = fuse(self.artifact.items, vectors)
+        if self.artifact.known is not None and items:
+            hashes = np.array([item_hash(item_id) for item_id in items], np.uint64)
+            fused = self.artifact.known.added(fused, hashes)
+        return fused.vectors
 
     def _apply(self, records: Records, rows: Sequence[Row], users: ring.Index) -> list[int]:
         if not rows:

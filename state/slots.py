@@ -20,7 +20,7 @@ LIKE = ACTIONS.index(Action.LIKE)
 UNLIKE = ACTIONS.index(Action.UNLIKE)
 
 _LEVELS = 127
-_WEIGHT_LIMIT = 60_000.0
+WEIGHT_LIMIT = 60_000.0
 """Below the largest float16."""
 
 
@@ -61,10 +61,15 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     weights = artifact.weights.action_weight[actions] * factor
     retracts = np.array([row.kind == RowKind.RETRACT for row in rows], bool)
     answer = artifact.weights.action_weight[UNLIKE] * (~REJECTING[actions] & (weights > 0))
-    slots["weight"] = np.minimum(np.maximum(np.where(retracts, answer, weights), 0), _WEIGHT_LIMIT)
+    slots["weight"] = np.minimum(np.maximum(np.where(retracts, answer, weights), 0), WEIGHT_LIMIT)
     slots["action"] = actions
     slots["dwell"] = dwell_buckets(dwell)
-    _fill(slots, fuse(artifact.items, [row.vectors for row in rows]))
+    fused = fuse(artifact.items, [row.vectors for row in rows])
+    if artifact.known is None:
+        _fill(slots, fused, fused.usable)
+    else:
+        fused = artifact.known.added(fused, slots["item"])
+        _fill(slots, fused, np.asarray(fused.vectors.any(axis=1)))
     return slots
 
 
@@ -73,12 +78,12 @@ def directions(slots: Slots) -> Float32:
     return to_unit(slots["vector"].astype(np.float32))
 
 
-def _fill(slots: Slots, fused: Fused) -> None:
+def _fill(slots: Slots, fused: Fused, usable: NDArray[np.bool_]) -> None:
     peak = np.abs(fused.vectors).max(axis=1, keepdims=True)
     scale = np.float32(_LEVELS) / np.where(peak > 0, peak, np.float32(1))
     slots["vector"] = np.rint(fused.vectors * scale)
     slots["shares"] = np.rint(fused.shares * np.float32(255))
-    slots["flags"] = np.where(fused.usable, FLAG_USABLE, 0)
+    slots["flags"] = np.where(usable, FLAG_USABLE, 0)
 
 
 def _within(times: Sequence[int]) -> NDArray[np.int64]:

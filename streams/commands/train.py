@@ -1,9 +1,10 @@
-"""`penchant train`: what can be fitted to one's own catalogue."""
+"""`penchant train`: what can be fitted to one's own catalogue and users."""
 
 from pathlib import Path
 
 import click
 
+from streams.commands.train_model import model
 from streams.errors import InputError
 from streams.item_sources import Bad, Found, open_source
 from streams.progress import progress
@@ -16,7 +17,10 @@ KINDS = ("concatenation", "weighted-sum", "gated", "late", "self-attention", "cr
 
 @click.group()
 def train() -> None:
-    """Fit what can be fitted to your own catalogue."""
+    """Fit what can be fitted to your own catalogue and users."""
+
+
+train.add_command(model)
 
 
 @train.command()

@@ -39,7 +39,8 @@ def vectors_of(fusion: Fusion, records: Iterable[RawRecord]) -> Outputs:
             continue
         found.append((record.key or b"", None if item is None or item.withdrawn else item))
     items = [item for _, item in found if item is not None]
-    vectors = iter(fusion.item_vectors([item.vectors for item in items]) if items else ())
+    ids = [item.item_id for item in items]
+    vectors = iter(fusion.item_vectors([item.vectors for item in items], ids) if items else ())
     model = fusion.artifact.version
     return [
         (key, None if item is None else _encoder.encode(_told(item, model, next(vectors))))

@@ -1,0 +1,72 @@
+"""A training that was cut off goes on from its last epoch: one file, replaced as a whole."""
+
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from state.errors import LearningError
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class Course(msgspec.Struct):
+    """Where a training stands."""
+
+    run: str
+    """Fingerprint of the data, the model's shape and the schedule: another run does not go on from here."""
+    epoch: int = 0
+    """Epochs that are done."""
+    best_epoch: int = 0
+    best: float = -1.0
+    losses: list[float] = []
+    found: list[float] = []
+    """Validation NDCG@10 after each epoch."""
+    seconds: list[float] = []
+
+
+def save_checkpoint(folder: Path, course: Course, tensors: dict[str, Tensor]) -> None:
+    """Tensors by name, which the course goes with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f"{CHECKPOINT}.new"
+    kept = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
+    save_file(kept, beside, {"course": msgspec.json.encode(course).decode()})
+    beside.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(folder: Path, run: str) -> tuple[Course, dict[str, Tensor]] | None:
+    """None where there is none. Raises LearningError for one that is broken or of another run."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            course = msgspec.json.decode(file.metadata()["course"], type=Course)
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, msgspec.DecodeError) as error:
+        raise LearningError(f"{path}: {error}") from error
+    if course.run != run:
+        raise LearningError(
+            f"{path} is of other data, another model or other settings; remove it to begin anew"
+        )
+    return course, tensors
+
+
+def named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": each for name, each in tensors.items()}
+
+
+def of_name(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those that were `named` so, by their own names."""
+    return {
+        name.removeprefix(f"{prefix}/"): each
+        for name, each in tensors.items()
+        if name.startswith(f"{prefix}/")
+    }
+
+
+def moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: each.to(device) for name, each in tensors.items()}

@@ -1,0 +1,72 @@
+"""A trained model in a folder: its numbers as safetensors, and what they were made from and came to."""
+
+from pathlib import Path
+
+import msgspec
+from safetensors.torch import save_file
+
+from state.artifact import save_artifact
+from state.errors import LearningError
+from state.learning.exporting import artifact_of
+from state.learning.interest import InterestModel
+from state.learning.sequential import Plan, Trained
+
+REPORT = "training.json"
+NUMBERS = "numbers.safetensors"
+"""Of a model that does not serve, and of what training knows beside an artifact."""
+
+
+class Report(msgspec.Struct):
+    """What stands beside the numbers. `space` is the version of the encoders that made the items' vectors."""
+
+    plan: Plan
+    seed: int
+    data: str
+    """Fingerprint of the interactions."""
+    events: int
+    users: int
+    items: int
+    space: str
+    epochs: int
+    best_epoch: int
+    validation: float
+    """NDCG@10 of the best epoch, on the events that training did not see."""
+    losses: list[float]
+    found: list[float]
+    seconds: list[float]
+    profile: dict[str, float]
+    """Milliseconds a step by part; of validation, an epoch."""
+    version: str = ""
+    """Of the artifact, where the model serves."""
+
+
+def save_model(trained: Trained, report: Report, item_ids: tuple[str, ...], folder: Path) -> Report:
+    """Writes the model: the interest model as an artifact that serves. Returns the report with its version.
+
+    Raises LearningError for an interest model that cannot serve.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model = trained.model
+    if isinstance(model, InterestModel):
+        artifact = artifact_of(model, item_ids, report.space)
+        report = msgspec.structs.replace(report, version=artifact.version)
+        notes = {
+            "data": report.data,
+            "events": str(report.events),
+            "seed": str(report.seed),
+            "validation ndcg@10": f"{report.validation:.4f}",
+            "settings": msgspec.json.encode(report.plan).decode(),
+        }
+        save_artifact(artifact, str(folder), notes)
+    numbers = {name: each.detach().cpu().contiguous() for name, each in model.state_dict().items()}
+    save_file(numbers, folder / NUMBERS, {"kind": model.kind})
+    (folder / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
+    return report
+
+
+def load_report(folder: Path) -> Report:
+    """Raises LearningError for a folder without one."""
+    try:
+        return msgspec.json.decode((folder / REPORT).read_bytes(), type=Report)
+    except (OSError, msgspec.DecodeError) as error:
+        raise LearningError(f"{folder / REPORT}: {error}") from error

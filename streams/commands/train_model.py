@@ -1,0 +1,84 @@
+"""`penchant train model`: the interest model and the sequential models that it is held against."""
+
+from pathlib import Path
+
+import click
+
+from streams.errors import InputError
+from streams.settings import Settings
+
+KINDS = ("interest", "gru4rec", "sasrec")
+
+
+@click.command()
+@click.option("--from", "source", type=click.Path(path_type=Path), help="Folder or file of interactions.")
+@click.option("--from-topics", is_flag=True, help="Learn from what lies in the topics.")
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
+@click.option("--model", "kind", type=click.Choice(KINDS), default="interest", show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True, help="At most.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--search", "trials", type=click.IntRange(0), default=0, help="Trials of other settings.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the folder.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or what there is.")
+@click.option("--min-user", type=click.IntRange(0), default=0, help="Leave out users with fewer events.")
+@click.option("--min-item", type=click.IntRange(0), default=0, help="Leave out items with fewer events.")
+@click.option(
+    "--like-from", type=float, default=4.0, show_default=True, help="A rating from here on is a like."
+)
+@click.option("--dislike-to", type=float, default=2.0, show_default=True, help="One up to here is a dislike.")
+@click.option("--validation-share", type=click.FloatRange(0, 0.9), default=0.1, show_default=True)
+@click.pass_obj
+def model(
+    settings: Settings,
+    source: Path | None,
+    from_topics: bool,
+    into: Path,
+    kind: str,
+    epochs: int,
+    seed: int,
+    trials: int,
+    resume: bool,
+    device: str,
+    min_user: int,
+    min_item: int,
+    like_from: float,
+    dislike_to: float,
+    validation_share: float,
+) -> None:
+    """Train a model on what users did.
+
+    --from is what `penchant evaluate` reads: a folder in the RecBole format, a Parquet file, or JSON lines of
+    interactions with items.jsonl beside. --from-topics reads interactions.encoded and items.encoded instead,
+    up to where they end now. The latest events are not learnt from: they tell when to stop.
+
+    The interest model becomes an artifact, which model.artifact names; states of another artifact do not mix
+    with it. Training that was cut off goes on with --resume, and comes to the same as if it had not been.
+    """
+    from state.learning.reading import ReadingOptions
+    from state.learning.sequential import Plan
+    from state.learning.trainer import Schedule
+    from streams.model_training import Training, train_model
+
+    if (source is None) != from_topics:
+        raise InputError("name one of --from and --from-topics")
+    if resume and trials:
+        raise InputError("a search cannot be resumed: leave out --search or --resume")
+    plan = Plan(kind, schedule=Schedule(epochs=epochs))
+    reading = ReadingOptions(like_from, dislike_to, min_user, min_item)
+    made = train_model(
+        Training(source, into, plan, reading, seed, trials, resume, device, validation_share), settings
+    )
+    for trial in made.tried:
+        drawn = ", ".join(f"{name} {value:.4g}" for name, value in sorted(trial.drawn.items()))
+        click.echo(f"ndcg@10 {trial.found:.4f}: {drawn}")
+    report = made.report
+    click.echo(
+        f"{report.events:,} events of {report.users:,} users and {report.items:,} items; validation ndcg@10 "
+        f"{report.validation:.4f} after {report.best_epoch} of {report.epochs} epochs"
+    )
+    spent = ", ".join(f"{part} {each:.1f}" for part, each in report.profile.items())
+    click.echo(f"milliseconds a step (of validation, an epoch): {spent}")
+    if report.version:
+        click.echo(f"{into}: {report.version}; set model.artifact to this folder")
+    else:
+        click.echo(f"{into}: {kind}, for comparison; it does not serve")

@@ -1,0 +1,129 @@
+"""Interactions and items out of the topics themselves: what was encoded while the product ran."""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+import numpy as np
+
+from state.events import Pack, Row, RowKind
+from state.items import EncodedItem
+from state.layout import MODALITY_COUNT, SHARED_DIM
+from state.learning.interactions import Interactions, ItemContent, interactions_of
+from streams.errors import InputError
+from streams.raw import RawRecord
+from streams.reading import read, whole
+from streams.settings import Settings
+
+Tell = Callable[[int], None]
+
+_packs = msgspec.msgpack.Decoder(Pack)
+_items = msgspec.msgpack.Decoder(EncodedItem)
+_log = logging.getLogger(__name__)
+
+
+class Gathered:
+    """Rows as they stand after all corrections: what was retracted or forgotten is gone, and what became
+    another user's is that user's. An event counts once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[str, Row]] = {}
+
+    def take(self, rows: Iterable[Row]) -> None:
+        """Rows in the order of their partition."""
+        for row in rows:
+            events = self._rows.setdefault(row.user_id, {})
+            match row.kind:
+                case RowKind.EVENT:
+                    if row.item_id is not None:
+                        events.setdefault(row.event_id, row)
+                case RowKind.RETRACT:
+                    events.pop(row.event_id, None)
+                case RowKind.FORGET:
+                    events.clear()
+                case RowKind.MERGE if row.command is not None and row.command.into:
+                    self._rows.setdefault(row.command.into, {}).update(self._rows.pop(row.user_id))
+
+    def finished(self) -> Interactions:
+        """Raises InputError where there is no event of an item."""
+        rows = [row for events in self._rows.values() for row in events.values()]
+        if not rows:
+            raise InputError("interactions.encoded has no event of an item to learn from")
+        users = [user for user, events in self._rows.items() if events]
+        counts = [len(self._rows[user]) for user in users]
+        items = list(dict.fromkeys(str(row.item_id) for row in rows))
+        item_codes = {name: at for at, name in enumerate(items)}
+        nan = math.nan
+        return interactions_of(
+            {
+                "user": np.repeat(np.arange(len(users)), counts),
+                "item": np.array([item_codes[str(row.item_id)] for row in rows]),
+                "time_ms": np.array([row.time for row in rows], np.int64),
+                "action": np.array([row.action for row in rows]),
+                "value": np.array([nan if row.value is None else row.value for row in rows]),
+                "dwell": np.array([nan if row.dwell_seconds is None else row.dwell_seconds for row in rows]),
+            },
+            users,
+            items,
+        )
+
+
+def read_topics(settings: Settings, tell: Tell) -> tuple[Interactions, ItemContent, str]:
+    """What lies in the topics now, and the version of the encoders whose vectors it has.
+
+    `tell` is told how many offsets are read. Raises TopicError where nothing comes any more, and InputError
+    where there is nothing to learn from.
+    """
+    gathered = Gathered()
+    topics = settings.topics
+    stretches = whole(settings, topics.interactions_encoded, settled=False)
+    for record in read(settings, stretches, tell):
+        if record.value is not None:
+            gathered.take(_packs.decode(record.value).rows)
+    done = sum(each.end - each.first for each in stretches)
+    items: dict[str, EncodedItem] = {}
+    catalogue = whole(settings, topics.items_encoded, settled=False)
+    for record in read(settings, catalogue, lambda at: tell(done + at)):
+        _put(items, record)
+    interactions = gathered.finished()
+    content, space = content_of_items(interactions.item_ids, items)
+    return interactions, content, space
+
+
+def offsets(settings: Settings) -> int:
+    """How many there are to read."""
+    names = (settings.topics.interactions_encoded, settings.topics.items_encoded)
+    return sum(each.end - each.first for name in names for each in whole(settings, name, settled=False))
+
+
+def content_of_items(item_ids: tuple[str, ...], items: dict[str, EncodedItem]) -> tuple[ItemContent, str]:
+    """Vectors of the items by the encoders that made most of them; those of others do not mix with these."""
+    made = Counter(items[name].encoders for name in item_ids if name in items and items[name].vectors)
+    space = made.most_common(1)[0][0] if made else ""
+    if len(made) > 1:
+        others = sum(made.values()) - made[space]
+        _log.warning("%d items were encoded by others than %s, and go without vectors", others, space)
+    vectors = np.zeros((len(item_ids), MODALITY_COUNT, SHARED_DIM), np.float32)
+    topics: list[tuple[str, ...]] = []
+    for at, name in enumerate(item_ids):
+        item = items.get(name)
+        topics.append(item.topics if item is not None else ())
+        own = item.vectors if item is not None and item.encoders == space else {}
+        for code, content in own.items():
+            if len(content) == SHARED_DIM * 2 and 0 <= code < MODALITY_COUNT:
+                vectors[at, code] = np.frombuffer(content, "<f2").astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
+    usable = np.isfinite(lengths) & (lengths > 0)
+    vectors = np.where(usable, vectors / np.where(usable, lengths, 1), 0).astype(np.float32)
+    return ItemContent(vectors, usable[..., 0], tuple(topics)), space
+
+
+def _put(items: dict[str, EncodedItem], record: RawRecord) -> None:
+    """A later record holds. What was known of a withdrawn item stays: events of it are learnt from."""
+    if record.value is None:
+        return
+    item = _items.decode(record.value)
+    if not item.withdrawn:
+        items[item.item_id] = item

@@ -1,0 +1,83 @@
+"""Learning from the topics: what rows come to after all corrections, and whose vectors are taken."""
+
+import numpy as np
+import pytest
+
+from state.events import Command, Row, RowKind
+from state.items import EncodedItem
+from streams.errors import InputError
+from streams.topic_learning import Gathered, content_of_items
+
+
+def row(user: str, number: int, **fields: object) -> Row:
+    base: dict[str, object] = {"user_id": user, "event_id": f"{user}-{number}", "action": 2, "time": number}
+    return Row(**(base | {"offset": number, "broker_time": number, "item_id": f"item-{number % 3}"} | fields))
+
+
+def found(rows: list[Row]) -> list[tuple[str, str, int]]:
+    gathered = Gathered()
+    gathered.take(rows)
+    made = gathered.finished()
+    return [
+        (made.user_ids[user], made.item_ids[item], int(time))
+        for user, item, time in zip(made.user, made.item, made.time_ms, strict=True)
+    ]
+
+
+def test_an_event_counts_once_and_without_an_item_not_at_all() -> None:
+    rows = [row("ann", 1), row("ann", 1), row("ann", 2, item_id=None), row("bob", 3)]
+    assert found(rows) == [("ann", "item-1", 1), ("bob", "item-0", 3)]
+
+
+def test_what_was_taken_back_or_forgotten_is_not_learnt() -> None:
+    rows = [row("ann", 1), row("ann", 2), row("bob", 1), row("bob", 2)]
+    rows.append(row("ann", 1, kind=int(RowKind.RETRACT), offset=-1))
+    rows.append(row("bob", 9, kind=int(RowKind.FORGET), item_id=None))
+    rows.append(row("bob", 4))
+    assert found(rows) == [("ann", "item-2", 2), ("bob", "item-1", 4)]
+
+
+def test_who_became_another_user_is_learnt_from_as_that_one() -> None:
+    merge = row("ann", 5, kind=int(RowKind.MERGE), item_id=None, command=Command(into="bob"))
+    rows = [row("ann", 1), row("bob", 2), merge]
+    assert found(rows) == [("bob", "item-1", 1), ("bob", "item-2", 2)]
+
+
+def test_signals_come_along() -> None:
+    gathered = Gathered()
+    gathered.take([row("ann", 1, value=4.0), row("ann", 2, dwell_seconds=7.5)])
+    made = gathered.finished()
+    np.testing.assert_array_equal(made.value, np.array([4, np.nan], np.float32))
+    np.testing.assert_array_equal(made.dwell, np.array([np.nan, 7.5], np.float32))
+
+
+def test_nothing_to_learn_is_told() -> None:
+    with pytest.raises(InputError, match="no event of an item"):
+        Gathered().finished()
+
+
+def vector(place: int) -> bytes:
+    made = np.zeros(128, np.float16)
+    made[place] = 2.0
+    return made.astype("<f2").tobytes()
+
+
+def test_vectors_of_the_encoders_that_made_most_are_taken(caplog: pytest.LogCaptureFixture) -> None:
+    items = {
+        "one": EncodedItem("one", 0, 0, vectors={0: vector(5)}, encoders="new", categories=("a",)),
+        "two": EncodedItem("two", 0, 1, vectors={1: vector(6), 9: vector(6)}, encoders="new"),
+        "old": EncodedItem("old", 0, 2, vectors={0: vector(7)}, encoders="old"),
+        "odd": EncodedItem("odd", 0, 3, vectors={0: bytes(256), 2: b"short"}, encoders="new"),
+    }
+    content, space = content_of_items(("two", "old", "odd", "one", "gone"), items)
+    assert space == "new"
+    assert content.present.tolist() == [
+        [False, True, False, False],
+        [False] * 4,
+        [False] * 4,
+        [True, False, False, False],
+        [False] * 4,
+    ]
+    assert content.vectors[3, 0, 5] == 1
+    assert content.topics[3] == ("a",)
+    assert "1 items were encoded by others than new" in caplog.text

@@ -1,0 +1,205 @@
+"""Training: it learns what can be learnt, comes to the same again, and goes on where it was cut off."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from state.errors import LearningError
+from state.layout import SHARED_DIM
+from state.learning.checkpoints import CHECKPOINT
+from state.learning.interactions import Interactions, ItemContent, interactions_of
+from state.learning.losses import LossSettings, Objective, sampled_softmax
+from state.learning.metrics import per_event
+from state.learning.optimiser import OptimiserSettings
+from state.learning.protocol import Task
+from state.learning.ranks import RankingOptions, rank
+from state.learning.sequences import events_of, training_pieces
+from state.learning.sequential import KINDS, Plan, build, train
+from state.learning.splits import Split, leave_one_out
+from state.learning.trainer import Schedule
+
+CPU = torch.device("cpu")
+GROUPS, GROUP, EVENTS = 6, 8, 14
+ITEMS = GROUPS * GROUP
+
+
+def walks(users: int = 90, seed: int = 0) -> Interactions:
+    """Each user walks round one group of items: what comes next follows from what came last."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, ITEMS, users)
+    steps = np.arange(EVENTS)
+    group = (first // GROUP * GROUP)[:, None]
+    item = group + (first[:, None] + steps) % GROUP
+    return interactions_of(
+        {
+            "user": np.repeat(np.arange(users), EVENTS),
+            "item": item.ravel(),
+            "time_ms": np.tile(steps * 60_000, users) + 1_600_000_000_000,
+            "action": np.full(users * EVENTS, 2),
+        },
+        [f"user-{at}" for at in range(users)],
+        [f"item-{at}" for at in range(ITEMS)],
+    )
+
+
+def task(split: Split, content: ItemContent | None = None, seed: int = 0) -> Task:
+    return Task(split.train, split.validation, content, seed)
+
+
+def plan(kind: str, epochs: int = 6) -> Plan:
+    fast = OptimiserSettings(rate=1e-2, warm_up=5)
+    return Plan(kind, schedule=Schedule(epochs=epochs, batch=16, length=32, optimiser=fast))
+
+
+SPLIT = leave_one_out(walks())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learns_what_follows(kind: str) -> None:
+    made = train(plan(kind, epochs=20), task(SPLIT), lambda done: None, CPU)
+    found = per_event(rank(made.recommender, SPLIT.test, RankingOptions(hide_seen=False)))
+    assert found["hr@5"].mean() > 0.6
+    assert made.outcome.course.losses[-1] < made.outcome.course.losses[0]
+    assert set(made.outcome.profile) == {"batch", "forward", "backward", "optimiser", "validation"}
+
+
+class Cut(Exception):
+    """What ends a training from outside."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_that_was_cut_off_comes_to_the_same(kind: str, tmp_path: Path) -> None:
+    whole = train(plan(kind, 4), task(SPLIT), lambda done: None, CPU)
+
+    def stop(done: float) -> None:
+        if done > 0.6:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(plan(kind, 4), task(SPLIT), stop, CPU, tmp_path)
+    told: list[float] = []
+    again = train(plan(kind, 4), task(SPLIT), told.append, CPU, tmp_path)
+    assert told[0] > 0.5
+    assert told == sorted(told)
+    assert again.outcome.course.losses == whole.outcome.course.losses
+    for name, number in whole.model.state_dict().items():
+        torch.testing.assert_close(again.model.state_dict()[name], number, rtol=0, atol=0)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    train(plan("gru4rec", 1), task(SPLIT), lambda done: None, CPU, tmp_path)
+    with pytest.raises(LearningError, match="other data, another model or other settings"):
+        train(plan("sasrec", 1), task(SPLIT), lambda done: None, CPU, tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes(b"broken")
+    with pytest.raises(LearningError, match=CHECKPOINT):
+        train(plan("gru4rec", 1), task(SPLIT), lambda done: None, CPU, tmp_path)
+
+
+def test_seeds_tell_models_apart() -> None:
+    first, second = (build(plan("interest"), task(SPLIT, seed=seed), CPU) for seed in (1, 2))
+    again = build(plan("interest"), task(SPLIT, seed=1), CPU)
+    assert not torch.equal(first.tower.embedding, second.tower.embedding)
+    assert torch.equal(first.tower.embedding, again.tower.embedding)
+
+
+def test_training_ends_where_validation_gets_no_better() -> None:
+    still = msgspec.structs.replace(
+        plan("gru4rec", 50).schedule, optimiser=OptimiserSettings(rate=0.0), patience=2
+    )
+    made = train(Plan("gru4rec", schedule=still), task(SPLIT), lambda done: None, CPU)
+    assert (made.outcome.course.best_epoch, made.outcome.course.epoch) == (1, 3)
+
+
+def test_items_that_training_never_saw_are_found_by_their_content() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(GROUPS, SHARED_DIM))
+    vectors = np.zeros((ITEMS, 4, SHARED_DIM), np.float32)
+    vectors[:, 0] = centres[np.arange(ITEMS) // GROUP] + rng.normal(size=(ITEMS, SHARED_DIM)) * 0.3
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-9)
+    content = ItemContent(vectors, vectors.any(axis=2), ((),) * ITEMS)
+    cold = np.arange(ITEMS) % GROUP == 0
+    source = walks()
+    split = leave_one_out(source)
+    seen = split.train.subset(~cold[split.train.item])
+    made = train(plan("interest", 8), Task(seen, split.validation, content, 0), lambda done: None, CPU)
+    scores = made.recommender.scores(split.test.histories())
+    own = scores[:, cold].argmax(axis=1)
+    assert (own == split.test.items // GROUP).mean() > 0.8
+
+
+def test_what_a_user_turned_away_is_not_recommended_again() -> None:
+    """Each user takes items of a group and skips the one item that stands for the group beside."""
+    source = walks()
+    skips = np.arange(len(source)) % EVENTS % 4 == 3
+    action = np.where(skips, 5, 2).astype(np.uint8)
+    beside = ((source.item // GROUP + 1) % GROUPS * GROUP).astype(np.int32)
+    told = replace(source, action=action, item=np.where(skips, beside, source.item).astype(np.int32))
+    split = leave_one_out(told)
+    ranked = {}
+    for avoid in (True, False):
+        schedule = msgspec.structs.replace(plan("interest").schedule, loss=LossSettings(avoid=avoid))
+        made = train(Plan(schedule=schedule), task(split), lambda done: None, CPU)
+        scores = made.recommender.scores(split.test.histories())
+        skipped = ((split.test.items // GROUP + 1) % GROUPS) * GROUP
+        own = scores[np.arange(len(scores)), skipped]
+        ranked[avoid] = (scores > own[:, None]).sum(axis=1).mean()
+    assert ranked[True] > ranked[False] + 5
+
+
+def test_every_event_with_one_before_it_is_foretold_once() -> None:
+    source = walks(users=7)
+    events = events_of(source)
+    for seed in range(3):
+        pieces = training_pieces(source, events, 5, seed)
+        told = []
+        for chosen in pieces.batches(3, seed):
+            batch = pieces.batch(chosen)
+            told += batch.wanted[batch.wanted >= 0].tolist()
+        wanted = [item for user in range(7) for item in source.item[user * EVENTS + 1 : (user + 1) * EVENTS]]
+        assert sorted(told) == sorted(wanted)
+
+
+def test_the_sampled_softmax_is_unbiased_where_all_are_drawn() -> None:
+    """With every other item drawn once, it is the softmax over all."""
+    torch.manual_seed(0)
+    queries, items = torch.randn(5, 8), torch.randn(11, 8)
+    targets = torch.tensor([0, 3, 10, 3, 7])
+    same = targets[:, None] == torch.arange(11)
+    corrections = torch.zeros(5, 11).masked_fill(same, torch.inf)
+    got = sampled_softmax(queries, items[targets], items, (torch.zeros(5), corrections))
+    wanted = torch.nn.functional.cross_entropy(queries @ items.T, targets, reduction="none")
+    torch.testing.assert_close(got, wanted)
+
+
+def test_the_whole_softmax_has_the_slopes_of_cross_entropy() -> None:
+    split = leave_one_out(walks(users=20))
+    made = build(plan("gru4rec"), task(split), CPU).eval()
+    counts = torch.from_numpy(split.train.counts)
+    pieces = training_pieces(split.train, events_of(split.train), 32, 0)
+    batch = pieces.batch(np.arange(5))
+    Objective(made, LossSettings(), counts)(batch).backward()
+    slope = made.embedding.grad.clone()
+    made.embedding.grad = None
+    told = made(batch, made.candidates())
+    asked = batch.wanted >= 0
+    column = torch.searchsorted(made.candidates(), batch.wanted[asked])
+    torch.nn.functional.cross_entropy(told.queries[asked] @ told.vectors.T, column).backward()
+    torch.testing.assert_close(slope, made.embedding.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_more_items_than_a_whole_softmax_takes_are_sampled() -> None:
+    few = LossSettings(whole_until=10, negatives=32)
+    schedule = msgspec.structs.replace(plan("interest", 10).schedule, loss=few)
+    made = train(Plan(schedule=schedule), task(SPLIT), lambda done: None, CPU)
+    found = per_event(rank(made.recommender, SPLIT.test, RankingOptions(hide_seen=False)))
+    assert found["hr@5"].mean() > 0.6
+
+
+def test_nothing_to_learn_is_told() -> None:
+    one = walks(users=4).subset(np.arange(0, 4 * EVENTS, EVENTS))
+    with pytest.raises(LearningError, match="nothing to learn"):
+        train(plan("gru4rec"), Task(one, SPLIT.validation, None, 0), lambda done: None, CPU)
