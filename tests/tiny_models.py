@@ -116,6 +116,35 @@ def causal(folder: Path) -> Path:
     return _saved(LlamaModel(config), folder)
 
 
+def writing(folder: Path) -> Path:
+    """A language model that writes, words of chance; it was taught to converse."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    size = save_tokenizer(folder, longest=4096)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "{% for turn in messages %}{{ turn.role }} : {{ turn.content }} [SEP] {% endfor %}"
+        "{% if add_generation_prompt %}assistant : {% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(18)
+    config = LlamaConfig(vocab_size=size, max_position_embeddings=4096, pad_token_id=0, bos_token_id=2,
+                         eos_token_id=3, **WIDE, **STARTED)  # fmt: skip
+    return _saved(LlamaForCausalLM(config), folder)
+
+
+def judging(folder: Path, names: tuple[str, ...] = ("negative", "neutral", "positive")) -> Path:
+    """A classifier of texts."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    size = save_tokenizer(folder)
+    torch.manual_seed(19)
+    config = BertConfig(vocab_size=size, max_position_embeddings=40, id2label=dict(enumerate(names)),
+                        label2id={name: number for number, name in enumerate(names)}, **WIDE,
+                        **STARTED)  # fmt: skip
+    return _saved(BertForSequenceClassification(config), folder)
+
+
 def t5(folder: Path) -> Path:
     """An encoder and decoder, of which the encoder alone reads texts."""
     from transformers import T5Config, T5Model
@@ -351,6 +380,8 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
         vit_gpt,
         whisper,
         ctc,
+        writing,
+        judging,
     )
 }
 ENCODERS = {

@@ -111,6 +111,7 @@ REJECTIONS = (
     "number",
     "polarity",
     "trend",
+    "rank",
     "language",
     "markup",
     "instruction",
@@ -134,6 +135,9 @@ class Description(msgspec.Struct, frozen=True):
     """Name of the writer that wrote it."""
     language: str
     rejected: tuple[Rejected, ...] = ()
+    fallback: str = ""
+    """Why the template wrote instead of the configured model: one of `errors.LANGUAGE_REASONS`, `open` or
+    `ungrounded`; empty where the configured writer wrote."""
 
     @property
     def summary(self) -> str:

