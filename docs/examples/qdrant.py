@@ -2,7 +2,7 @@
 
 Set `interests.item_vectors = true`, run `penchant topics create`, and start the interests workers. Then
 
-    pip install confluent-kafka qdrant-client
+    pip install 'penchant[examples]'
     python docs/examples/qdrant.py fill localhost:9092 http://localhost:6333
     python docs/examples/qdrant.py ask localhost:9092 http://localhost:6333 USER
 
