@@ -26,6 +26,7 @@ class Course(msgspec.Struct):
     found: list[float] = []
     """Validation NDCG@10 after each epoch."""
     seconds: list[float] = []
+    """Of each epoch; of CPU time on a CPU."""
 
 
 def save_checkpoint(folder: Path, course: Course, tensors: dict[str, Tensor]) -> None:

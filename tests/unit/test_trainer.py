@@ -10,6 +10,7 @@ import torch
 
 from state.errors import LearningError
 from state.layout import SHARED_DIM
+from state.learning import contenders
 from state.learning.checkpoints import CHECKPOINT
 from state.learning.interactions import Interactions, ItemContent, interactions_of
 from state.learning.losses import LossSettings, Objective, sampled_softmax
@@ -18,7 +19,7 @@ from state.learning.optimiser import OptimiserSettings
 from state.learning.protocol import Task
 from state.learning.ranks import RankingOptions, rank
 from state.learning.sequences import events_of, training_pieces
-from state.learning.sequential import KINDS, Plan, build, train
+from state.learning.sequential import ABLATION, KINDS, Plan, build, train
 from state.learning.splits import Split, leave_one_out
 from state.learning.trainer import Schedule
 
@@ -55,7 +56,7 @@ def plan(kind: str, epochs: int = 6) -> Plan:
     return Plan(kind, schedule=Schedule(epochs=epochs, batch=16, length=32, optimiser=fast))
 
 
-SPLIT = leave_one_out(walks())
+SPLIT = leave_one_out(walks(60))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -73,16 +74,16 @@ class Cut(Exception):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_was_cut_off_comes_to_the_same(kind: str, tmp_path: Path) -> None:
-    whole = train(plan(kind, 4), task(SPLIT), lambda done: None, CPU)
+    whole = train(plan(kind, 2), task(SPLIT), lambda done: None, CPU)
 
     def stop(done: float) -> None:
-        if done > 0.6:
+        if done > 0.7:
             raise Cut
 
     with pytest.raises(Cut):
-        train(plan(kind, 4), task(SPLIT), stop, CPU, tmp_path)
+        train(plan(kind, 2), task(SPLIT), stop, CPU, tmp_path)
     told: list[float] = []
-    again = train(plan(kind, 4), task(SPLIT), told.append, CPU, tmp_path)
+    again = train(plan(kind, 2), task(SPLIT), told.append, CPU, tmp_path)
     assert told[0] > 0.5
     assert told == sorted(told)
     assert again.outcome.course.losses == whole.outcome.course.losses
@@ -125,7 +126,7 @@ def test_items_that_training_never_saw_are_found_by_their_content() -> None:
     source = walks()
     split = leave_one_out(source)
     seen = split.train.subset(~cold[split.train.item])
-    made = train(plan("interest", 8), Task(seen, split.validation, content, 0), lambda done: None, CPU)
+    made = train(plan("interest", 5), Task(seen, split.validation, content, 0), lambda done: None, CPU)
     scores = made.recommender.scores(split.test.histories())
     own = scores[:, cold].argmax(axis=1)
     assert (own == split.test.items // GROUP).mean() > 0.8
@@ -141,7 +142,7 @@ def test_what_a_user_turned_away_is_not_recommended_again() -> None:
     split = leave_one_out(told)
     ranked = {}
     for avoid in (True, False):
-        schedule = msgspec.structs.replace(plan("interest").schedule, loss=LossSettings(avoid=avoid))
+        schedule = msgspec.structs.replace(plan("interest", 4).schedule, loss=LossSettings(avoid=avoid))
         made = train(Plan(schedule=schedule), task(split), lambda done: None, CPU)
         scores = made.recommender.scores(split.test.histories())
         skipped = ((split.test.items // GROUP + 1) % GROUPS) * GROUP
@@ -173,6 +174,12 @@ def test_the_sampled_softmax_is_unbiased_where_all_are_drawn() -> None:
     got = sampled_softmax(queries, items[targets], items, (torch.zeros(5), corrections))
     wanted = torch.nn.functional.cross_entropy(queries @ items.T, targets, reduction="none")
     torch.testing.assert_close(got, wanted)
+
+
+def test_the_evaluation_knows_every_model_and_part() -> None:
+    assert tuple(ABLATION) == contenders.ABLATION
+    for name in (*KINDS, *(f"interest/{part}" for part in ABLATION)):
+        contenders.contender(name)
 
 
 def test_the_whole_softmax_has_the_slopes_of_cross_entropy() -> None:
