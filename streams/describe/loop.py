@@ -207,7 +207,6 @@ class DescribeLoop(Relay[Outcome]):
                 glimpse.home,
                 language if isinstance(language, str) else "",
                 due_ms=now if told is None else told.written + round(self._settings.interval_seconds * 1000),
-                since_ms=now,
             )
         )
 
@@ -334,9 +333,9 @@ class DescribeLoop(Relay[Outcome]):
 
     def _try_again(self, draft: Draft) -> None:
         entry = draft.entry
-        entry.tries += 1
+        entry.failures += 1
         DESCRIBED.labels("failed", "", draft.told.language).inc()
-        if entry.tries <= FAILED_TRIES:
+        if entry.failures <= FAILED_TRIES:
             wait = round(self._settings.interval_seconds * 1000)
             self._waiting.again(entry, self._tools.clock_ms() + max(RETRY_MS, wait))
 

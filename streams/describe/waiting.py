@@ -21,8 +21,10 @@ class Entry:
     language: str = ""
     """What the application said of the user; empty where it said nothing."""
     due_ms: int = 0
-    since_ms: int = 0
     tries: int = 0
+    """How often the state was looked for in vain."""
+    failures: int = 0
+    """How often it could not be written."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Waiting:
         entries = self._entries.setdefault(entry.number, {})
         held = entries.get(entry.user)
         if held is not None:
-            entry.due_ms, entry.since_ms, entry.tries = held.due_ms, held.since_ms, held.tries
+            entry.due_ms, entry.tries, entry.failures = held.due_ms, held.tries, held.failures
         entries[entry.user] = entry
         self._count += 1
         heapq.heappush(self._turns, (entry.due_ms, self._count, entry))
