@@ -175,6 +175,15 @@ class Driver(Generic[RowT]):
         store = self._engine.store(partition)
         return {key: value for key, value in store.scan(prefix) if key != BOOKMARK_KEY}
 
+    def trim(self) -> None:
+        """Let go of all outputs up to now, read or not, and of what the changelog holds replaced: so a long
+        run keeps its source and its states alone."""
+        for partition in range(len(self._sources)):
+            self.log.compact(partition)
+        self.log.outputs.clear()
+        self._read.clear()
+        self._looped = 0
+
     def restart(self, processor: Processor[RowT], wipe: bool = False) -> None:
         """End the worker as a kill would, and start another, where `wipe` is set with an empty disk."""
         if wipe:

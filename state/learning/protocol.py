@@ -103,7 +103,8 @@ class Targets:
 class Recommender(Protocol):
     """A model as an evaluation sees it."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def scores(self, histories: Histories) -> Float32:
         """A score per history and item, float32 [n, items], higher is better; -inf where none can be given.

@@ -1,0 +1,70 @@
+"""Interactions from a file or folder with what is told of their items, and vectors made of that."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from state.errors import LearningError
+from state.layout import MODALITY_COUNT, SHARED_DIM
+from state.learning.interactions import Float32, Int64, Interactions, ItemContent
+
+EncodeTexts = Callable[[Sequence[str]], Float32]
+"""Vectors float32 [n, 128] of texts in the shared space, of unit length, or zero where there is none."""
+
+_TEXT = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file tells of one item."""
+
+    text: str = ""
+    topics: tuple[str, ...] = ()
+    published_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Interactions, and of each of their items a text, topics and the time of publishing, where told.
+
+    texts: one per item, "" where there is none. published_ms: int64 [items], or None where none is told;
+    an item of which it alone is not told has the time of its first event.
+    """
+
+    name: str
+    interactions: Interactions
+    texts: tuple[str, ...]
+    topics: tuple[tuple[str, ...], ...]
+    published_ms: Int64 | None
+
+    @property
+    def described(self) -> bool:
+        return any(self.texts)
+
+
+def dataset_of(name: str, interactions: Interactions, facts: dict[str, Facts]) -> Dataset:
+    """Joins events and items by id; items without an event are left out. LearningError where none is left."""
+    if not len(interactions):
+        raise LearningError(f"{name}: no event is left to learn from")
+    each = [facts.get(item_id, Facts()) for item_id in interactions.item_ids]
+    published = None
+    if any(one.published_ms is not None for one in each):
+        first = np.full(interactions.items, np.iinfo(np.int64).max)
+        np.minimum.at(first, interactions.item, interactions.time_ms)
+        told = [one.published_ms for one in each]
+        published = np.array(
+            [own if when is None else when for own, when in zip(first.tolist(), told, strict=True)], np.int64
+        )
+    texts = tuple(one.text for one in each)
+    return Dataset(name, interactions, texts, tuple(one.topics for one in each), published)
+
+
+def content_of(dataset: Dataset, encode: EncodeTexts) -> ItemContent | None:
+    """The items' vectors, made of their texts; None where no item has a text."""
+    if not dataset.described:
+        return None
+    vectors = np.zeros((len(dataset.texts), MODALITY_COUNT, SHARED_DIM), np.float32)
+    some = [place for place, text in enumerate(dataset.texts) if text]
+    vectors[some, _TEXT] = encode([dataset.texts[place] for place in some])
+    return ItemContent(vectors, np.asarray(vectors.any(axis=2)), dataset.topics, dataset.published_ms)

@@ -1,0 +1,157 @@
+"""Folders in the RecBole format: tables with tabs whose header names each column and its type.
+
+    NAME.inter   user_id:token  item_id:token  rating:float  timestamp:float
+    NAME.item    item_id:token  movie_title:token_seq  release_year:token  class:token_seq
+
+Of events are read: `timestamp` (seconds or milliseconds since 1970, told apart by their size), `rating`,
+`action` where there is such a column, `dwell_seconds`. Of items: columns of words whose name has title, name
+or description in it make the text, together with the topics, which are all other columns of words;
+`release_year`, `year` or `timestamp` tell when it was published. `NAME.user` is not read: no model here
+takes what it tells.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from state.errors import LearningError
+from state.events import ACTIONS
+from state.learning.dataset import Dataset, Facts, dataset_of
+from state.learning.gathering import Event, Gathering, ReadingOptions
+
+TYPES = frozenset({"token", "token_seq", "float", "float_seq"})
+SECONDS_BELOW = 1e11
+"""Times below are seconds: as milliseconds they would lie before March 1973."""
+
+_TITLES = ("title", "name", "description")
+_YEARS = ("release_year", "year")
+_YEAR = re.compile(r"\b(1[89]\d\d|20\d\d)\b")
+_CODES = {str(action): code for code, action in enumerate(ACTIONS)}
+
+
+class Column(NamedTuple):
+    name: str
+    kind: str
+
+
+class Table:
+    """One file, read line by line. Raises LearningError, naming file and line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open(encoding="utf-8") as lines:
+                header = next(lines, "")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LearningError(f"{path}: {error}") from error
+        self.columns = [self._column(cell) for cell in header.rstrip("\r\n").split("\t")]
+        self.place = {column.name: place for place, column in enumerate(self.columns)}
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """Number of the line, and its cells."""
+        number = 1
+        try:
+            with self.path.open(encoding="utf-8") as lines:
+                next(lines, None)
+                for number, line in enumerate(lines, 2):
+                    cells = line.rstrip("\r\n").split("\t")
+                    if len(cells) != len(self.columns):
+                        if cells == [""]:
+                            continue
+                        raise self.error(
+                            number, f"{len(cells)} cells, but the header names {len(self.columns)} columns"
+                        )
+                    yield number, cells
+        except UnicodeDecodeError as error:
+            raise self.error(number + 1, f"not UTF-8: {error}") from error
+
+    def needed(self, name: str) -> int:
+        if name not in self.place:
+            raise LearningError(f"{self.path}: line 1: no column {name!r} in the header")
+        return self.place[name]
+
+    def number(self, line: int, text: str) -> float:
+        """NaN for an empty cell."""
+        try:
+            return float(text) if text else math.nan
+        except ValueError as error:
+            raise self.error(line, f"{text[:40]!r} is no number") from error
+
+    def error(self, line: int, problem: str) -> LearningError:
+        return LearningError(f"{self.path}: line {line}: {problem}")
+
+    def _column(self, cell: str) -> Column:
+        name, _, kind = cell.partition(":")
+        if kind not in TYPES:
+            raise LearningError(
+                f"{self.path}: line 1: {cell[:60]!r} is no typed column, such as user_id:token; "
+                f"types are {', '.join(sorted(TYPES))}"
+            )
+        return Column(name, kind)
+
+
+def read_recbole(folder: Path, options: ReadingOptions) -> Dataset:
+    """The folder's `.inter` file, with its `.item` file where there is one. Raises LearningError."""
+    found = sorted(folder.glob("*.inter"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise LearningError(f"{folder}: wanted one file NAME.inter, found {names}")
+    gathering = Gathering(options)
+    _read_events(Table(found[0]), gathering)
+    described = found[0].with_suffix(".item")
+    facts = _read_items(Table(described)) if described.exists() else {}
+    return dataset_of(found[0].stem, gathering.finished(), facts)
+
+
+def _read_events(table: Table, gathering: Gathering) -> None:
+    user, item, time = (table.needed(name) for name in ("user_id", "item_id", "timestamp"))
+    rating, action = table.place.get("rating"), table.place.get("action")
+    dwell = table.place.get("dwell_seconds")
+    for line, cells in table:
+        if not cells[user] or not cells[item]:
+            raise table.error(line, "user_id and item_id may not be empty")
+        moment = table.number(line, cells[time])
+        if not math.isfinite(moment):
+            raise table.error(line, f"timestamp {cells[time]!r} is no time")
+        code = None if action is None else _CODES.get(cells[action].lower())
+        if action is not None and code is None:
+            raise table.error(line, f"unknown action {cells[action][:40]!r}")
+        gathering.add(
+            Event(
+                cells[user],
+                cells[item],
+                round(moment * 1000 if moment < SECONDS_BELOW else moment),
+                code,
+                math.nan if rating is None else table.number(line, cells[rating]),
+                math.nan if dwell is None else table.number(line, cells[dwell]),
+            )
+        )
+
+
+def _read_items(table: Table) -> dict[str, Facts]:
+    key = table.needed("item_id")
+    words = [(place, column) for place, column in enumerate(table.columns) if column.kind == "token_seq"]
+    titled = [place for place, column in words if any(part in column.name for part in _TITLES)]
+    topical = [place for place, _ in words if place not in titled]
+    dated = next((table.place[name] for name in (*_YEARS, "timestamp") if name in table.place), None)
+    facts = {}
+    for line, cells in table:
+        topics = tuple(dict.fromkeys(word for place in topical for word in cells[place].split() if word))
+        parts = [cells[place] for place in titled] + [" ".join(topics)]
+        published = (
+            None if dated is None else _published(table, line, cells[dated], table.columns[dated].name)
+        )
+        facts[cells[key]] = Facts(". ".join(part for part in parts if part), topics, published)
+    return facts
+
+
+def _published(table: Table, line: int, text: str, name: str) -> int | None:
+    """Start of the year, or the time itself; None where neither can be read."""
+    if name == "timestamp":
+        moment = table.number(line, text)
+        return round(moment * 1000 if moment < SECONDS_BELOW else moment) if math.isfinite(moment) else None
+    year = _YEAR.search(text)
+    return None if year is None else round(datetime(int(year.group()), 1, 1, tzinfo=UTC).timestamp() * 1000)

@@ -1,0 +1,116 @@
+"""An artifact as it serves: events folded into a state one after another, the state read, items scored.
+
+Nothing is worked out here: folding, reading and scoring are those of the interests worker.
+"""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from state.artifact import Artifact
+from state.events import Row
+from state.fusion import Fusion
+from state.layout import MODALITY_COUNT
+from state.learning.interactions import Float32, Interactions, ItemContent
+from state.learning.protocol import Histories
+from state.ranking import queries
+
+_USERS = 256
+"""States folded and read together."""
+
+
+@dataclass(frozen=True)
+class Media:
+    """What serving would know of the items: vectors by modality as rows carry them, and topics."""
+
+    vectors: tuple[dict[int, bytes], ...]
+    topics: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, content: ItemContent | None, items: int) -> "Media":
+        if content is None:
+            return cls(({},) * items, ((),) * items)
+        halves = content.vectors.astype("<f2")
+        return cls(
+            tuple(
+                {
+                    code: halves[item, code].tobytes()
+                    for code in range(MODALITY_COUNT)
+                    if content.present[item, code]
+                }
+                for item in range(len(content))
+            ),
+            content.topics,
+        )
+
+
+def row_of(source: Interactions, position: int, media: Media) -> Row:
+    """The row that the encode worker would make of an event."""
+    item = int(source.item[position])
+    value, dwell = float(source.value[position]), float(source.dwell[position])
+    time_ms = int(source.time_ms[position])
+    return Row(
+        user_id=source.user_ids[source.user[position]],
+        event_id=str(position),
+        action=int(source.action[position]),
+        time=time_ms,
+        offset=position,
+        broker_time=time_ms,
+        item_id=source.item_ids[item],
+        vectors=media.vectors[item],
+        topics=media.topics[item],
+        value=None if np.isnan(value) else value,
+        dwell_seconds=None if np.isnan(dwell) else dwell,
+    )
+
+
+class Served:
+    """Scores by an artifact; who has no interest yet is shown what is in demand, as in slates."""
+
+    def __init__(
+        self, name: str, artifact: Artifact, content: ItemContent | None, train: Interactions
+    ) -> None:
+        self.name = name
+        self._fusion = Fusion(artifact)
+        self._media = Media.of(content, train.items)
+        self._items = self._fusion.item_vectors(self._media.vectors, train.item_ids)
+        self._demand = train.counts.astype(np.float32)
+
+    def scores(self, histories: Histories) -> Float32:
+        wanted = self._queries(histories)
+        values = np.asarray(wanted @ self._items.T, np.float32)
+        values[:, ~self._items.any(axis=1)] = -np.inf
+        values[~wanted.any(axis=1)] = self._demand
+        return values
+
+    def _queries(self, histories: Histories) -> Float32:
+        """The ranking vector of each history, less the dislikes, float32 [n, 64]; zero where none is."""
+        out = np.zeros((len(histories), self._items.shape[1]), np.float32)
+        runs = [
+            list(run) for _, run in groupby(range(len(histories)), key=lambda at: self._run_of(histories, at))
+        ]
+        for start in range(0, len(runs), _USERS):
+            self._follow(histories, runs[start : start + _USERS], out)
+        return out
+
+    @staticmethod
+    def _run_of(histories: Histories, place: int) -> tuple[int, int]:
+        return int(histories.users[place]), int(histories.first[place])
+
+    def _follow(self, histories: Histories, runs: list[list[int]], out: Float32) -> None:
+        """Each run is one user's histories, each the beginning of the next: states are folded on."""
+        states: list[bytes | None] = [None] * len(runs)
+        done = [int(histories.first[run[0]]) for run in runs]
+        for step in range(max(len(run) for run in runs)):
+            active = [place for place, run in enumerate(runs) if step < len(run)]
+            rows = []
+            for place in active:
+                end = int(histories.end[runs[place][step]])
+                rows.append([row_of(histories.source, at, self._media) for at in range(done[place], end)])
+                done[place] = end
+            folded = self._fusion.fold([states[place] for place in active], rows).states
+            for place, state in zip(active, folded, strict=True):
+                states[place] = state
+            read = queries(self._fusion.read(folded))
+            out[[runs[place][step] for place in active]] = read
