@@ -60,7 +60,8 @@ class Findings(msgspec.Struct):
 
 
 def findings_of(wanted: Wanted, settings: Settings, command: str) -> Findings:
-    """Raises InputError for data that cannot be read, shares that leave a part empty, and unknown models."""
+    """Raises InputError for data that cannot be read, shares that leave a part empty, unknown models, and
+    where no model could be learnt."""
     findings = Findings(command)
     try:
         dataset = read_dataset(wanted.source, wanted.reading)
@@ -71,8 +72,6 @@ def findings_of(wanted: Wanted, settings: Settings, command: str) -> Findings:
         # Diversity is told of every model's lists, but encoding all items for it alone would be dear.
         wants = bool(splits) and any(kind.by_content for kind in kinds)
         content = encoded(dataset, settings) if wants and dataset.described else None
-        if wants and content is None and all(kind.by_content for kind in kinds):
-            raise InputError(f"{wanted.source}: nothing is told of the items, which these models rank by")
         for split in splits:
             findings.evaluations.append(_measured(split, dataset, content, wanted.measure))
         if PREQUENTIAL in wanted.protocols:
@@ -125,6 +124,8 @@ def _measured(
     with progress(f"measuring, {split.protocol}", _STEPS) as tell:
         evaluator = Evaluator(split, content, options, lambda name, part: tell(round(part * _STEPS)))
         found = evaluator.run(dataset)
+    if not found.models:
+        raise InputError("; ".join(dict.fromkeys(found.failed.values())))
     found.versions = versions()
     return found
 
