@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import ConcurrentTransactions
 from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.protocol.transaction import InitProducerIdRequest, InitProducerIdResponse_v0
+from aiokafka.protocol.transaction import (
+    InitProducerIdRequest,
+    InitProducerIdResponse_v0,
+    TxnOffsetCommitRequest,
+)
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 Records = Mapping[tuple[str, int], list[tuple[bytes, bytes]]]
@@ -17,15 +21,23 @@ Records = Mapping[tuple[str, int], list[tuple[bytes, bytes]]]
 TIMEOUT_MS = 10_000
 
 
-def leave_open(bootstrap_servers: str, transactional_id: str, records: Records) -> None:
+Offsets = tuple[str, Mapping[tuple[str, int], int]]
+"""A group, and what it commits by topic and partition."""
+
+
+def leave_open(
+    bootstrap_servers: str, transactional_id: str, records: Records, offsets: Offsets | None = None
+) -> None:
     """Records of a transaction that its coordinator holds for ended, though no partition has its marker.
 
     The broker must have `transaction.partition.verification.enable=false`.
     """
-    asyncio.run(_leave_open(bootstrap_servers, transactional_id, records))
+    asyncio.run(_leave_open(bootstrap_servers, transactional_id, records, offsets))
 
 
-async def _leave_open(bootstrap_servers: str, transactional_id: str, records: Records) -> None:
+async def _leave_open(
+    bootstrap_servers: str, transactional_id: str, records: Records, offsets: Offsets | None
+) -> None:
     client = AIOKafkaClient(bootstrap_servers=bootstrap_servers)
     await client.bootstrap()
     try:
@@ -39,6 +51,14 @@ async def _leave_open(bootstrap_servers: str, transactional_id: str, records: Re
         )
         errors = [place[1] for _, places in written.topics for place in places]
         assert not any(errors), written
+        if offsets is not None:
+            group, places = offsets
+            told = [(topic, [(number, at, "")]) for (topic, number), at in places.items()]
+            commit = TxnOffsetCommitRequest(
+                transactional_id, group, made.producer_id, made.producer_epoch, told
+            )
+            answer = await client.send(broker.nodeId, commit)
+            assert not any(place[1] for _, parts in answer.errors for place in parts), answer
     finally:
         await client.close()
 

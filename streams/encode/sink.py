@@ -98,6 +98,20 @@ class TransactionalSink:
         except KafkaException as error:
             self._abort(_cause(error))
 
+    def finish(
+        self, write: Callable[[Producer], None], offsets: Offsets, metadata: object, commit: bool
+    ) -> None:
+        """What `write` puts, and the offsets, in a transaction that is committed or aborted.
+
+        What a broker forgot to end of this producer in the same places ends with it. Raises EngineError.
+        """
+        try:
+            self._apart(partial(self._finish, write, offsets, metadata, commit), 4 * self._timeout)
+        except KafkaException as error:
+            raise EngineError(f"a transaction that hangs cannot be ended: {_cause(error).str()}") from error
+        except CallHangs as error:
+            raise EngineError(f"a transaction that hangs cannot be ended: {error}") from error
+
     def close(self) -> None:
         """Drop what is not sent; a transaction that is open is left to the next `open` under the id."""
         _bury(self._producer)
@@ -119,6 +133,18 @@ class TransactionalSink:
         fault(4)  # 4. Commit; all that was produced is out and acknowledged before.
         client.commit_transaction(_CALL_SECONDS)
         fault(5)
+
+    def _finish(
+        self, write: Callable[[Producer], None], offsets: Offsets, metadata: object, commit: bool
+    ) -> None:
+        client = self._producer
+        client.begin_transaction()
+        write(client)
+        if offsets:
+            client.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS)
+        # An abort would drop what is not sent yet, and a partition without a record gets no marker.
+        client.flush(self._timeout)
+        (client.commit_transaction if commit else client.abort_transaction)(_CALL_SECONDS)
 
     def _apart(self, call: Callable[[], None], seconds: float) -> None:
         self._beat()

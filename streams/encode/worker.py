@@ -11,6 +11,7 @@ from pathlib import Path
 
 from encoders.errors import EncodersError
 from streams.encode.covered import covered_ends
+from streams.encode.forgotten import end_forgotten
 from streams.encode.instance import Instance
 from streams.encode.item_tail import ItemTail
 from streams.encode.item_view import ItemView
@@ -98,6 +99,7 @@ class EncodeWorker:
         self._watchdog.start()
         stack.callback(self._watchdog.stop)
         sink.open()
+        end_forgotten(settings, sink, self._watchdog.beat)
         topics = settings.topics
         group = f"{settings.app.name}-encode"
         inputs = (topics.keyed, topics.items, topics.user_commands)

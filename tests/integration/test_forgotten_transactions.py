@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from state.events import Pack
+from streams import kafka
 from streams.broker import ClusterOptions, LocalCluster
+from streams.encode.instance import Instance
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Bookmark, Place
 from streams.partitioning import partition_of
 from streams.settings import Settings
 from streams.topics import create_topics, user_state_changelog
 from tests.counting import KIND_USER
-from tests.integration.conftest import fresh_settings
+from tests.encode_harness import event, packs_of, rows_of, running, until
+from tests.integration.conftest import fresh_settings, produce_json
 from tests.integration.test_engine_fencing import Owner, expected, names, outputs, source
-from tests.raw_wire import leave_open
+from tests.raw_wire import Offsets, leave_open
+from tests.tastes import row
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +79,75 @@ def forget(settings: Settings, batch: dict[bytes, bytes]) -> None:
             (settings.topics.interests, written): [(user, output)],
         },
     )
+
+
+def ids(settings: Settings) -> list[str]:
+    return [each.event_id for each in rows_of(settings)]
+
+
+def lost_event(settings: Settings) -> tuple[int, bytes]:
+    """A worker has counted events of one partition, then one more came: its partition, and the pack of it."""
+    with running(settings):
+        produce_json(settings, settings.topics.interactions, [event(7), event(57)])
+        until("two rows", lambda: len(rows_of(settings)) == 2)
+    last = max((pack for packs in packs_of(settings).values() for pack in packs), key=lambda pack: pack.end)
+    produce_json(settings, settings.topics.interactions, [event(107)])
+    missing = msgspec.structs.replace(last.rows[0], event_id="e107", offset=last.end)
+    pack = Pack(last.end, last.end + 1, [missing], last.topic)
+    number = partition_of(missing.user_id.encode(), settings.topics.partitions)
+    return number, msgspec.msgpack.encode(pack)
+
+
+def leave_packs_open(settings: Settings, packs: dict[int, bytes], offsets: Offsets | None = None) -> None:
+    with Instance(Path(settings.app.data)) as instance:
+        name = f"{settings.app.name}-encode-{instance.id}"
+    topic = settings.topics.interactions_encoded
+    records = {(topic, number): [(b"", pack)] for number, pack in packs.items()}
+    leave_open(settings.kafka.bootstrap_servers, name, records, offsets)
+
+
+def assert_counted_once(settings: Settings, quiet: int) -> None:
+    """Each event has one row, and a partition that the worker does not write to is not blocked either."""
+    until("the last event", lambda: "e107" in ids(settings), 20)
+    client = kafka.producer(settings.kafka)
+    behind = msgspec.msgpack.encode(Pack(-1, -1, [row("later", 0, None, offset=-1)]))
+    client.produce(settings.topics.interactions_encoded, behind, partition=quiet)
+    assert client.flush(20) == 0
+    until("what comes behind", lambda: "event-0" in ids(settings), 20)
+    assert sorted(ids(settings)) == ["e107", "e57", "e7", "event-0"]
+
+
+@pytest.mark.parametrize("offsets_hang", [False, True])
+def test_packs_that_a_broker_forgot_block_no_reader(
+    forgetful: LocalCluster,
+    tmp_path: Path,
+    offsets_hang: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.encode.forgotten.OFFSET_SECONDS", 0.0)
+    settings = fresh_settings(forgetful.bootstrap_servers, tmp_path, partitions=2)
+    settings = msgspec.structs.replace(
+        settings, kafka=msgspec.structs.replace(settings.kafka, transaction_timeout_ms=3_000)
+    )
+    create_topics(settings)
+    number, pack = lost_event(settings)
+    place = (settings.topics.interactions, number)
+    offsets = (f"{settings.app.name}-encode", {place: 3}) if offsets_hang else None
+    quiet = msgspec.msgpack.encode(Pack(-1, -1, [row("later", 1, None, offset=-1)]))
+    leave_packs_open(settings, {number: pack, 1 - number: quiet}, offsets)
+    with running(settings):
+        assert_counted_once(settings, 1 - number)
+
+
+def test_packs_whose_events_were_consumed_are_not_lost(forgetful: LocalCluster, tmp_path: Path) -> None:
+    """The broker ended the offsets' part of the transaction, and forgot the packs'."""
+    settings = fresh_settings(forgetful.bootstrap_servers, tmp_path, partitions=2)
+    create_topics(settings)
+    number, pack = lost_event(settings)
+    leave_packs_open(settings, {number: pack})
+    topic, end = settings.topics.interactions, msgspec.msgpack.decode(pack, type=Pack).end
+    client = kafka.consumer(settings.kafka, f"{settings.app.name}-encode")
+    client.commit(offsets=[kafka.TopicPartition(topic, number, end)], asynchronous=False)
+    client.close()
+    with running(settings):
+        assert_counted_once(settings, number)
