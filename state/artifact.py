@@ -17,6 +17,8 @@ from state.errors import ModelError
 from state.events import ACTIONS
 from state.fusions import ItemFusion, build_fusion
 from state.fusions.sums import Gated
+from state.judging import NAMES as JUDGING
+from state.judging import Judges, judges_of
 from state.known import NAMES as KNOWN
 from state.known import KnownItems, known_of
 from state.layout import DIM, HALF_LIVES_SECONDS, HEAD_COUNT, HEAD_DIM, RING
@@ -195,6 +197,8 @@ class Artifact:
     """As in the manifest."""
     known: KnownItems | None = None
     """What training learned of single items, where it did."""
+    judges: Judges | None = None
+    """How users judge items, where training learned it. No state rests on it."""
 
     def __post_init__(self) -> None:
         _check(self.weights)
@@ -246,19 +250,21 @@ def load_artifact(path: str) -> Artifact:
         raise ModelError(f"{path}: {WEIGHTS} is broken: {error}") from error
     if not set(SHAPES) <= set(arrays):
         raise ModelError(f"{path}: missing weights: {sorted(set(SHAPES) - set(arrays))}")
-    known = known_of(arrays)
+    known, judges = known_of(arrays), judges_of(arrays)
     weights = Weights(**{name: arrays.pop(name) for name in SHAPES})
     fusion = build_fusion(
-        manifest.fusion, {name: array for name, array in arrays.items() if name not in KNOWN}
+        manifest.fusion, {name: array for name, array in arrays.items() if name not in (*KNOWN, *JUDGING)}
     )
-    return Artifact(manifest.version, weights, fusion, manifest.space, known)
+    return Artifact(manifest.version, weights, fusion, manifest.space, known, judges)
 
 
 def save_artifact(artifact: Artifact, path: str, notes: dict[str, str] | None = None) -> None:
     """Writes weights and manifest into the folder, which is made where it is missing."""
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {**artifact.arrays, **(artifact.known.arrays if artifact.known else {})}
+    arrays: dict[str, NDArray[np.generic]] = dict(artifact.arrays)
+    for more in (artifact.known, artifact.judges):
+        arrays |= more.arrays if more else {}
     content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     manifest = Manifest(
         KIND,

@@ -26,48 +26,75 @@ _log = logging.getLogger(__name__)
 
 class Gathered:
     """Rows as they stand after all corrections: what was retracted or forgotten is gone, and what became
-    another user's is that user's. An event counts once."""
+    another user's is that user's. An event counts once. Rows of one user come in the order of its partition;
+    commands go by their times, since the users of a merge lie in different partitions."""
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[str, Row]] = {}
+        self._into: dict[str, tuple[str, int]] = {}
+        self._forgotten: dict[str, int] = {}
 
     def take(self, rows: Iterable[Row]) -> None:
-        """Rows in the order of their partition."""
         for row in rows:
-            events = self._rows.setdefault(row.user_id, {})
             match row.kind:
-                case RowKind.EVENT:
-                    if row.item_id is not None:
-                        events.setdefault(row.event_id, row)
+                case RowKind.EVENT if row.item_id is not None:
+                    self._rows.setdefault(row.user_id, {}).setdefault(row.event_id, row)
                 case RowKind.RETRACT:
-                    events.pop(row.event_id, None)
+                    self._rows.get(row.user_id, {}).pop(row.event_id, None)
                 case RowKind.FORGET:
-                    events.clear()
+                    self._forgotten[row.user_id] = max(row.time, self._forgotten.get(row.user_id, row.time))
                 case RowKind.MERGE if row.command is not None and row.command.into:
-                    self._rows.setdefault(row.command.into, {}).update(self._rows.pop(row.user_id))
+                    self._into[row.user_id] = row.command.into, row.time
 
     def finished(self) -> Interactions:
         """Raises InputError where there is no event of an item."""
-        rows = [row for events in self._rows.values() for row in events.values()]
+        people = self._people()
+        rows = [row for own in people.values() for row in own]
         if not rows:
             raise InputError("interactions.encoded has no event of an item to learn from")
-        users = [user for user, events in self._rows.items() if events]
-        counts = [len(self._rows[user]) for user in users]
+        counts = [len(own) for own in people.values()]
         items = list(dict.fromkeys(str(row.item_id) for row in rows))
         item_codes = {name: at for at, name in enumerate(items)}
         nan = math.nan
         return interactions_of(
             {
-                "user": np.repeat(np.arange(len(users)), counts),
+                "user": np.repeat(np.arange(len(people)), counts),
                 "item": np.array([item_codes[str(row.item_id)] for row in rows]),
                 "time_ms": np.array([row.time for row in rows], np.int64),
                 "action": np.array([row.action for row in rows]),
                 "value": np.array([nan if row.value is None else row.value for row in rows]),
                 "dwell": np.array([nan if row.dwell_seconds is None else row.dwell_seconds for row in rows]),
             },
-            users,
+            list(people),
             items,
         )
+
+    def _people(self) -> dict[str, list[Row]]:
+        """Rows by who the users are now, without those of a person's past that is to be forgotten."""
+        marks: dict[str, int] = {}
+        for user, time in self._forgotten.items():
+            merged = user in self._into and self._into[user][1] <= time
+            forgotten = self._person(user) if merged else user
+            marks[forgotten] = max(time, marks.get(forgotten, time))
+        people: dict[str, list[Row]] = {}
+        for user, events in self._rows.items():
+            person = self._person(user)
+            times = [marks[name] for name in (user, person) if name in marks]
+            kept = [row for row in events.values() if all(_is_later(row, time) for time in times)]
+            if kept:
+                people.setdefault(person, []).extend(kept)
+        return people
+
+    def _person(self, user: str) -> str:
+        passed = {user}
+        while user in self._into and self._into[user][0] not in passed:
+            user = self._into[user][0]
+            passed.add(user)
+        return user
+
+
+def _is_later(row: Row, time_ms: int) -> bool:
+    return row.time > time_ms and row.broker_time > time_ms
 
 
 def read_topics(settings: Settings, tell: Tell) -> tuple[Interactions, ItemContent, str]:

@@ -1,5 +1,7 @@
 """A trained interest model as the artifact that serves it."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from state.errors import LearningError
 from state.events import ACTIONS, Action
 from state.fusions import ItemFusion, build_fusion
 from state.fusions.untrained import untrained
+from state.judging import LIKE, PARTS, RATE, Judges
 from state.known import KnownItems
 from state.layout import DIM, HEAD_COUNT, HEAD_DIM
 from state.learning.interest import InterestModel
@@ -44,12 +47,9 @@ def artifact_of(
             if model.tower.told
             else _mute(model.tower.kind)
         )
-        made = Artifact(version, _weights(model), fusion, space, _known(model, item_ids))
-    return (
-        made
-        if version
-        else Artifact(f"interest-{made.fingerprint:08x}", made.weights, fusion, space, made.known)
-    )
+        known, judges = _known(model, item_ids), _judges(model)
+        made = Artifact(version, _weights(model), fusion, space, known, judges)
+    return made if version else replace(made, version=f"interest-{made.fingerprint:08x}")
 
 
 def _mute(kind: str) -> ItemFusion:
@@ -122,6 +122,13 @@ def _known(model: InterestModel, item_ids: tuple[str, ...]) -> KnownItems | None
     keys, first = np.unique(keys, return_index=True)
     embedding = model.tower.embedding.to(torch.float16).cpu().numpy()[rows[first]]
     return KnownItems(keys, np.ascontiguousarray(embedding))
+
+
+def _judges(model: InterestModel) -> Judges:
+    heads = {LIKE: model.likes, RATE: model.rates}
+    return Judges(
+        {f"{name}_{part}": _array(getattr(head, part)) for name, head in heads.items() for part in PARTS}
+    )
 
 
 def _array(tensor: Tensor) -> Float32:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, normalize, silu
+from torch.nn.functional import embedding, layer_norm, normalize, silu
 
 from state.artifact import DWELL_BUCKETS
 from state.events import ACTIONS
@@ -147,7 +147,7 @@ class InterestModel(SequenceModel):
         filled = torch.cat([stored(made), made.new_zeros(1, DIM)])
         taken = places[: batch.item.numel()].view(batch.item.shape)
         usable = torch.cat([self.tower.usable()[found], self.seen.new_zeros(1)])
-        interest, disliked = self._interest(self._plain(batch), filled[taken], usable[taken])
+        interest, disliked = self._interest(self._plain(batch), embedding(taken, filled), usable[taken])
         query = (interest - disliked) * self.sharpness.exp()
         return Told(query, made[places[batch.item.numel() :]], interest)
 
@@ -179,7 +179,7 @@ class InterestModel(SequenceModel):
         admitted = present & self.admitted[batch.action]
         bank = Bank(near, Timing(batch.time, admitted, batch.until), self.head_rates)
         asked = SCORE_LIMIT.item() * torch.tanh(keys @ self.head_query.T / SCORE_LIMIT.item())
-        logits = asked + self.head_action[batch.action] + weight[..., None]
+        logits = asked + embedding(batch.action, self.head_action) + weight[..., None]
         long = bank.read(logits, torch.einsum("bld,kde->blke", keys, self.head_value))
         out = self.readout_latest * x_latest
         if self.shape.heads:
@@ -199,7 +199,7 @@ class InterestModel(SequenceModel):
     def _events(self, batch: Batch, vectors: Tensor) -> Tensor:
         y = self.dropout(vectors)
         if self.shape.actions:
-            y = y + self.event_action[batch.action] + self.event_dwell[batch.dwell]
+            y = y + embedding(batch.action, self.event_action) + embedding(batch.dwell, self.event_dwell)
         return self.event(y, self.dropout)
 
     def _query(self, batch: Batch, window: Window, x: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:

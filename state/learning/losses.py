@@ -52,9 +52,9 @@ class _WholeSoftmax(torch.autograd.Function):
             chance = told.exp().clamp(max=_NEAR_ONE)
             turned = rejected[part, None]
             total += torch.where(turned, -torch.log1p(-chance), -told).sum()
-            logits /= sums
-            logits.scatter_add_(1, own, torch.full_like(told, -1.0))
-            logits *= torch.where(turned, -chance / (1 - chance), 1.0)
+            factor = torch.where(turned, -chance / (1 - chance), 1.0)
+            logits *= factor / sums
+            logits.scatter_add_(1, own, -factor)
             by_query[part] = logits @ vectors
             by_vector += logits.T @ asked
         ctx.save_for_backward(by_query, by_vector)

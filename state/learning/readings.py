@@ -53,8 +53,8 @@ def readings_of(events: Events, histories: Histories, limit: int | None) -> Read
 class SequentialRecommender:
     """A trained sequential model as an evaluation sees it (`state.learning.protocol.Recommender`).
 
-    Who has no history gets items by popularity. Items that training never saw score minus infinity where the
-    model knows nothing of them.
+    Who has no history, or one that says nothing, gets items by popularity. Items that training never saw
+    score minus infinity where the model knows nothing of them.
     """
 
     def __init__(self, model: SequenceModel, train: Interactions, device: torch.device) -> None:
@@ -70,7 +70,8 @@ class SequentialRecommender:
         for reads, queries, vectors, usable in self._read(histories):
             scores = queries @ vectors.T
             scores[:, ~usable] = -torch.inf
-            out[reads] = scores.cpu().numpy()
+            spoken = queries.any(dim=1).cpu().numpy()
+            out[reads[spoken]] = scores.cpu().numpy()[spoken]
         return out
 
     def _read(self, histories: Histories) -> Iterator[tuple[Int64, Tensor, Tensor, Tensor]]:

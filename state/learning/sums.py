@@ -67,12 +67,14 @@ class Bank:
         """Of logits [b, l, k] without age and values [b, l, k, d]."""
         bands, timing = self._bands, self._timing
         whole = torch.cat([values, values.new_ones(*values.shape[:3], 1)], dim=3)
-        before = self._summed(logits, whole)
+        own = bands.cut(whole).transpose(2, 3).contiguous()
+        seen = bands.seen(whole).transpose(2, 3) if bands.back else own
+        before = self._summed(logits, own)
         aged = bands.seen(logits).transpose(2, 3)[:, :, :, None] + self._decay
         carried = before.top[..., None] - self._age(before.time[:, :, None], self._reference)
         with torch.no_grad():
             top = torch.maximum(aged.amax(dim=4), carried).clamp(min=_LOWEST)
-        here = torch.exp(aged - top[..., None]) @ bands.seen(whole).transpose(2, 3)
+        here = torch.exp(aged - top[..., None]) @ seen
         sums = here + torch.exp(carried - top)[..., None] * before.sums[:, :, :, None]
         total = sums[..., -1]
         means = sums[..., :-1] / total.clamp(min=_TINY)[..., None]
@@ -95,7 +97,8 @@ class Bank:
             :, : self._bands.chunks
         ]
 
-    def _summed(self, logits: Tensor, whole: Tensor) -> _Before:
+    def _summed(self, logits: Tensor, values: Tensor) -> _Before:
+        """Of logits [b, l, k] and values [b, c, k, CHUNK, d + 1]."""
         bands = self._bands
         time = bands.cut(self._timing.time)
         gap = torch.where(bands.cut(self._stays), self._ends[..., None] - time, 0).to(torch.float32)
@@ -104,7 +107,7 @@ class Bank:
         with torch.no_grad():
             tops = aged.amax(dim=3).clamp(min=_LOWEST)
             passing, top = self._passing(tops)
-        sums = torch.exp(aged - tops[..., None])[..., None, :] @ bands.cut(whole).transpose(2, 3)
+        sums = torch.exp(aged - tops[..., None])[..., None, :] @ values
         carried = passing @ sums.squeeze(3).transpose(1, 2)
         return _Before(self._before, top, carried.transpose(1, 2))
 

@@ -46,8 +46,8 @@ class Window:
         exponent = torch.frexp(gap.to(torch.float64) / 1000 + 1).exponent
         self.bucket = (exponent - 1).clamp(0, TIME_BUCKETS - 1)
         self.keys = bands.seen(looks.keys)
-        self.weight = bands.seen(looks.weight)
-        self.action = bands.seen(looks.action)
+        self.weight = looks.weight
+        self.action = looks.action
 
     def latest(self, asks: Tensor) -> tuple[Tensor, Tensor]:
         """Place in the sequence of the latest event of each ring that asks (`asks`: bool [b, l]), and whether
@@ -79,12 +79,17 @@ class Attention(nn.Module):
         asked = bands.cut(torch.einsum("bld,hde->blhe", query, pairs)).transpose(2, 3)
         logits = asked.flatten(2, 3) @ window.keys.transpose(2, 3)
         logits = self._by_head(logits) + self.rank[:, window.rank]
-        by_age = embedding(window.bucket, self.time.T).movedim(4, 2)
-        by_action = self.action[window.action].transpose(2, 3) + window.weight[:, :, None]
-        logits = logits + by_age + by_action[:, :, :, None]
+        by_event = bands.seen(embedding(window.action, self.action) + window.weight[..., None])
+        logits = logits + self._by_age(window.bucket) + by_event.transpose(2, 3)[:, :, :, None]
         shares = softmax(logits, window.allowed[:, :, None])
         means = self._by_head(shares.flatten(2, 3) @ window.keys)
         return torch.einsum("bchid,hde->bcie", means, self.value).flatten(1, 2)
+
+    def _by_age(self, bucket: Tensor) -> Tensor:
+        """[b, c, heads, CHUNK, w] of buckets [b, c, CHUNK, w]. The slope of `gather` costs less than that of
+        an embedding with few rows."""
+        found = self.time.gather(1, bucket.flatten().expand(self.heads, -1))
+        return found.reshape(self.heads, *bucket.shape).movedim(0, 2)
 
     def _by_head(self, values: Tensor) -> Tensor:
         """[b, c, heads CHUNK, d] to [b, c, heads, CHUNK, d]"""

@@ -13,6 +13,7 @@ from state.catalogue import Catalogue
 from state.errors import ModelError
 from state.fusion import Fusion
 from state.items import EncodedItem
+from state.judging import Judges
 from state.known import EMBEDDING, KEYS, KnownItems
 from state.layout import DIM
 from state.prior import content_prior
@@ -125,3 +126,29 @@ def test_half_of_a_table_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match=EMBEDDING):
         load_artifact(str(tmp_path))
+
+
+def judges() -> Judges:
+    rng = np.random.default_rng(7)
+    shapes = {"pair": (DIM, DIM), "user": (DIM,), "item": (DIM,), "bias": (1,)}
+    return Judges(
+        {
+            f"{head}_{part}": rng.normal(size=shape).astype(np.float32)
+            for head in ("like", "rate")
+            for part, shape in shapes.items()
+        }
+    )
+
+
+def test_heads_that_judge_come_back_and_change_no_state(tmp_path: Path) -> None:
+    judging = replace(ARTIFACT, judges=judges())
+    assert judging.fingerprint == ARTIFACT.fingerprint
+    save_artifact(judging, str(tmp_path))
+    back = load_artifact(str(tmp_path)).judges
+    assert back is not None
+    users, items = FUSION.item_vectors([media(1), media(2)]), FUSION.item_vectors([media(3), media(4)])
+    np.testing.assert_array_equal(back.likes(users, items), judges().likes(users, items))
+    assert ((back.ratings(users, items) >= 0) & (back.ratings(users, items) <= 1)).all()
+    lacking = {name: array for name, array in judges().arrays.items() if name != "like_pair"}
+    with pytest.raises(ModelError, match="like_pair"):
+        Judges(lacking)

@@ -33,14 +33,28 @@ def test_what_was_taken_back_or_forgotten_is_not_learnt() -> None:
     rows = [row("ann", 1), row("ann", 2), row("bob", 1), row("bob", 2)]
     rows.append(row("ann", 1, kind=int(RowKind.RETRACT), offset=-1))
     rows.append(row("bob", 9, kind=int(RowKind.FORGET), item_id=None))
-    rows.append(row("bob", 4))
-    assert found(rows) == [("ann", "item-2", 2), ("bob", "item-1", 4)]
+    rows += [row("bob", 8), row("bob", 10, time=8), row("bob", 13)]
+    assert found(rows) == [("ann", "item-2", 2), ("bob", "item-1", 13)]
+
+
+def merged(user: str, into: str, time: int) -> Row:
+    return row(user, time, kind=int(RowKind.MERGE), item_id=None, command=Command(into=into))
 
 
 def test_who_became_another_user_is_learnt_from_as_that_one() -> None:
-    merge = row("ann", 5, kind=int(RowKind.MERGE), item_id=None, command=Command(into="bob"))
-    rows = [row("ann", 1), row("bob", 2), merge]
-    assert found(rows) == [("bob", "item-1", 1), ("bob", "item-2", 2)]
+    rows = [merged("ann", "bob", 5), row("ann", 1), row("ann", 7), row("bob", 2)]
+    for order in (rows, rows[::-1]):
+        assert found(order) == [("bob", "item-1", 1), ("bob", "item-2", 2), ("bob", "item-1", 7)]
+    circle = [merged("ann", "bob", 5), merged("bob", "ann", 6), row("ann", 1), row("bob", 2)]
+    assert len(found(circle)) == 2
+
+
+def test_who_is_forgotten_by_an_old_id_is_forgotten_whole() -> None:
+    rows = [merged("ann", "bob", 5), row("ann", 1), row("bob", 2), row("bob", 20), row("cat", 4)]
+    after = row("ann", 9, kind=int(RowKind.FORGET), item_id=None)
+    assert found([*rows, after]) == [("bob", "item-2", 20), ("cat", "item-1", 4)]
+    before = row("ann", 3, kind=int(RowKind.FORGET), item_id=None)
+    assert found([*rows, before]) == [("bob", "item-2", 2), ("bob", "item-2", 20), ("cat", "item-1", 4)]
 
 
 def test_signals_come_along() -> None:

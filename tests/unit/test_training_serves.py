@@ -110,6 +110,19 @@ def test_a_first_event_that_says_nothing() -> None:
         assert_serves(MODELS["ids-alone"], one_user(events))
 
 
+def test_judgements() -> None:
+    made = MODELS["content-and-ids"]
+    _, interests, vectors = trained(made, many_events(40, 9))
+    judges = artifact_of(made, item_ids()).judges
+    assert judges is not None
+    with torch.inference_mode():
+        user, item = torch.from_numpy(interests), torch.from_numpy(vectors)
+        likes, rates = torch.sigmoid(made.likes(user, item)), made.rates(user, item).clamp(0, 1)
+    np.testing.assert_allclose(judges.likes(interests, vectors), likes.numpy(), rtol=0, atol=LIMIT)
+    np.testing.assert_allclose(judges.ratings(interests, vectors), rates.numpy(), rtol=0, atol=LIMIT)
+    assert likes.std() > 0.01
+
+
 EVENTS = st.tuples(
     st.integers(0, 39),
     st.integers(0, len(ACTIONS) - 1),
