@@ -23,8 +23,9 @@ RANKING = (
     "recall@10",
     "recall@20",
 )
-SHOWN = ("hr@10", "ndcg@10", "hr@20", "ndcg@20", "mrr", "recall@10")
-"""On the terminal, which is narrow."""
+SHOWN = ("ndcg@10", "hr@10", "mrr", "recall@10", "ndcg@20", "hr@20")
+"""On the terminal, as many of them as it has room for."""
+PIPE_WIDTH = 140
 LISTS = ("coverage", "gini", "novelty", "popularity", "popularity_lift", "diversity")
 VERDICTS = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier", "ece")
 HEADLINE = "ndcg@10"
@@ -57,30 +58,41 @@ def page(findings: Findings) -> str:
 
 
 def show(findings: Findings, console: Console) -> None:
-    """The main tables."""
+    """The main tables; on a narrow terminal with fewer columns. All are in the page and in the JSON."""
+    width = console.width if console.is_terminal else PIPE_WIDTH
+    console = Console(file=console.file, width=width)
     for evaluation in findings.evaluations:
         data = evaluation.data
         title = (
             f"{data.name}, {evaluation.protocol}: {data.test_events:,} events of {data.test_users:,} users, "
             f"{data.items:,} items"
         )
-        console.print(_rich(title, ("model", *SHOWN), _ranking_rows(evaluation.models, SHOWN)))
+        console.print(_rich(title, ("model", *SHOWN), _ranking_rows(evaluation.models, SHOWN), width))
         rows = _list_rows(evaluation.models)
-        console.print(_rich("lists of ten", ("model", *LISTS), rows))
+        console.print(_rich("lists of ten", ("model", *LISTS), rows, width))
         if any(model.verdicts for model in evaluation.models):
-            console.print(_rich("like or dislike", ("model", *VERDICTS), _verdict_rows(evaluation.models)))
+            rows = _verdict_rows(evaluation.models)
+            console.print(_rich("like or dislike", ("model", *VERDICTS), rows, width))
         for name, problem in evaluation.failed.items():
             console.print(f"{name}: {problem}", markup=False, highlight=False)
     for replay in findings.replays:
-        console.print(_rich(_replay_title(replay), ("shown", *_replay_names(replay)), _replay_rows(replay)))
+        names = ("shown", *_replay_names(replay))
+        console.print(_rich(_replay_title(replay), names, _replay_rows(replay), width))
 
 
-def _rich(title: str, names: Sequence[str], rows: Rows) -> Table:
+def _rich(title: str, names: Sequence[str], rows: Rows, width: int) -> Table:
     table = Table(title=title, title_justify="left")
+    whole = [names, *rows]
+    kept = 0
     for number, name in enumerate(names):
+        # A cell stands between two blanks and a line.
+        width -= max(len(row[number]) for row in whole) + 3
+        if number > 1 and width < 1:
+            break
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+        kept += 1
+    for row in whole[1:]:
+        table.add_row(*row[:kept])
     return table
 
 

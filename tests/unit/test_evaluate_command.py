@@ -1,5 +1,6 @@
 """`penchant evaluate`: from a folder to tables, figures as JSON, and a page that needs nothing but itself."""
 
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from state.learning import evaluation
 from state.learning.contenders import Contender
@@ -19,7 +21,7 @@ from state.learning.reading import ReadingOptions, read_dataset
 from state.learning.splits import leave_one_out, temporal
 from streams.cli import cli
 from streams.evaluation import Findings
-from streams.evaluation_report import page
+from streams.evaluation_report import page, show
 from streams.report_plots import Bar, bars, lines
 from tests.made_interactions import Size, content, write_recbole
 
@@ -101,6 +103,18 @@ def test_a_folder_is_measured_and_told_in_tables_json_and_a_page(folder: Path, t
     assert f"{found['evaluations'][0]['models'][0]['ranking']['ndcg@10']['mean']:.4f}" in text
     assert not re.search(r"https?://|url\(|@import", report.read_text())
     assert "item-knn" in result.output
+    assert f"{found['evaluations'][1]['models'][0]['ranking']['hr@20']['mean']:.4f}" in result.output
+
+
+def test_a_narrow_terminal_gets_whole_cells_of_fewer_columns(dataset: Dataset) -> None:
+    split = leave_one_out(dataset.interactions)
+    found = Evaluator(split, None, EvaluationOptions(("item-knn",)), lambda name, part: None).run(dataset)
+    shown = io.StringIO()
+    show(Findings("x", [found]), Console(file=shown, width=40, force_terminal=True))
+    figures = found.models[0].ranking
+    assert f"{figures['ndcg@10'].mean:.4f}" in shown.getvalue()
+    assert "item-knn" in shown.getvalue()
+    assert "hr@20" not in shown.getvalue()
 
 
 @pytest.mark.parametrize(
