@@ -13,15 +13,17 @@ from state.catalogue import Catalogue
 from state.errors import StateError
 from state.fusion import Fusion
 from streams.encode.instance import Instance
+from streams.encode.relay_worker import check_there
 from streams.engine.group_host import GroupHost
 from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
 from streams.engine.runner import Runner
 from streams.errors import EngineError, PenchantError
 from streams.interests.catalogue_tail import CatalogueTail
 from streams.interests.faust_host import FaustHost
-from streams.interests.identity import IdentityProcessor
+from streams.interests.identity import IdentityProcessor, user_topics
 from streams.interests.processor import InterestsProcessor
 from streams.interests.signals import SignalsProcessor
+from streams.kafka import admin_client
 from streams.metrics import MODEL_INFO
 from streams.settings import Settings
 from streams.topics import item_signals_changelog, user_state_changelog
@@ -88,6 +90,8 @@ class InterestsWorker:
                 watchdog.start()
                 stack.callback(watchdog.stop)
             if self._catch_up(stop):
+                # Else the first user to be forgotten would stop the partition for good.
+                check_there(admin_client(self._settings.kafka), user_topics(self._settings))
                 self._work(stop, folder)
 
     def _work(self, stop: threading.Event, folder: Path) -> None:

@@ -17,6 +17,7 @@ from streams.broker import LocalCluster
 from streams.cli import cli
 from streams.demo.stage import environment
 from streams.describe.worker import DescribeWorker
+from streams.errors import TopicError
 from streams.interests.worker import InterestsWorker
 from streams.records import InterestDescription
 from streams.settings import DescribeSettings, Settings
@@ -219,3 +220,14 @@ def test_a_model_that_never_answers_delays_no_interest(made: Settings) -> None:
             until("the next description", lambda: described(stalled, "ann", "cakes"))
         latest = records(stalled, "ann")[-1]
         assert latest is not None and latest.model == "template"
+
+
+def test_workers_say_what_is_missing_where_the_topic_was_not_made(
+    kafka: LocalCluster, tmp_path: Path
+) -> None:
+    """As after an upgrade: the first user to be forgotten would stop a partition otherwise."""
+    settings = fresh_settings(kafka.bootstrap_servers, tmp_path / "data", partitions=1)
+    create_topics(replace(settings, describe=DescribeSettings(enabled=False)))
+    for worker in (InterestsWorker(settings), DescribeWorker(settings)):
+        with pytest.raises(TopicError, match=f"{settings.topics.interest_descriptions}.*topics create"):
+            worker.run(threading.Event())

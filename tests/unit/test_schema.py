@@ -130,6 +130,7 @@ def test_asyncapi_names_the_topics_and_who_sends() -> None:
         "items": "receive",
         "interests": "send",
         "recommendations": "send",
+        "interest_descriptions": "send",
         "user_commands": "receive",
         "user_receipts": "send",
         "item_vectors": "send",
@@ -140,7 +141,7 @@ def test_asyncapi_names_the_topics_and_who_sends() -> None:
 def test_asyncapi_examples_fit_their_payloads() -> None:
     document = schema.asyncapi()
     messages = [one for one in document["components"]["messages"].values() if "payload" in one]
-    assert len(messages) == 7
+    assert len(messages) == 8
     for message in messages:
         rooted = message["payload"] | {"components": document["components"]}
         for example in message["examples"]:
