@@ -22,13 +22,14 @@ from encoders.media.decoding import Decoding
 from encoders.media.sniff import sniff
 from encoders.media.text import decode_text
 from encoders.media_key import MediaKeys
-from encoders.native import MEDIA, NativeMedium, classes_of, join
-from encoders.natives import Natives, Observe
+from encoders.native import MEDIA, Made, NativeMedium, classes_of, join
+from encoders.natives import Natives
+from encoders.observer import Observer
 from encoders.remembered import Remembered
 from encoders.settings import EncoderSettings
 from encoders.video.keyframes import KeyFrames
 
-LASTING = frozenset({"broken", "empty", "too_large", "unsupported"})
+LASTING = frozenset({"broken", "empty", "too_large", "unsupported", "encoder_failed"})
 """Reasons that the same bytes will meet again; others may pass."""
 
 
@@ -47,7 +48,7 @@ class Cache(Protocol):
 
 
 Failure = MediumError | DecoderCrash
-Outcome = NativeMedium | Failure
+Outcome = Made | Failure
 
 
 class EncoderBank:
@@ -58,12 +59,12 @@ class EncoderBank:
     """
 
     def __init__(
-        self, settings: EncoderSettings, cache: Cache | None, pool: Decoder, observe: Observe | None = None
+        self, settings: EncoderSettings, cache: Cache | None, pool: Decoder, observer: Observer | None = None
     ) -> None:
         self._settings = settings
         self._cache = cache
         self._pool = pool
-        self._natives = Natives(settings, observe)
+        self._natives = Natives(settings, observer or Observer())
         self._limits = ON_CPU if self._natives.device.type == "cpu" else ON_DEVICE
         self._keys = MediaKeys(self._natives.context)
         self._remembered = Remembered()
@@ -100,7 +101,8 @@ class EncoderBank:
     def encode(self, media: Sequence[Medium]) -> list[Encoded]:
         """What became of each medium, in their order; equal media are encoded once.
 
-        Raises EncodersError only for what concerns no single medium, such as decoders that do not start.
+        Raises EncodersError only for what concerns no single medium, such as decoders that do not start, and
+        an encoder that fails on samples which every encoder takes.
         """
         with self._lock:
             keys = [self._keys.key(medium) for medium in media]
@@ -138,10 +140,11 @@ class EncoderBank:
             keys = [self._keys.key(medium) for medium in media]
             wanted = dict(zip(keys, media, strict=True))
             self._private = _private(keys, media)
-            found: dict[bytes, Outcome] = {**self._cached(wanted)}
-            found |= self._fresh({key: one for key, one in wanted.items() if key not in found})
-            each = [found[key] for key in keys]
-            return [one if isinstance(one, NativeMedium) else None for one in each]
+            found = self._cached(wanted)
+            fresh = self._fresh({key: one for key, one in wanted.items() if key not in found})
+            found |= {key: one.native for key, one in fresh.items() if isinstance(one, Made)}
+            each = [found.get(key) for key in keys]
+            return [one if one is not None and one.vectors else None for one in each]
 
     def builtin_alignment(self) -> Alignment:
         """The alignment of these encoders that needs no fitting; the first call takes seconds."""
@@ -163,14 +166,16 @@ class EncoderBank:
     def _encode_missing(self, missing: Mapping[bytes, Medium]) -> dict[bytes, Encoded]:
         cached = self._cached(missing)
         fresh = self._fresh({key: medium for key, medium in missing.items() if key not in cached})
-        made = {key: one for key, one in fresh.items() if isinstance(one, NativeMedium)}
-        encoded = self._aligned(cached | made)
-        failed = {
-            key: _failed(missing[key], one) for key, one in fresh.items() if not isinstance(one, NativeMedium)
-        }
-        lasting = {key: one for key, one in failed.items() if not LASTING.isdisjoint(one.masked.values())}
-        self._remembered.keep(encoded | lasting, self._remembered.generation)
-        return encoded | failed | {key: msgspec.structs.replace(encoded[key], cached=False) for key in made}
+        made = {key: one for key, one in fresh.items() if isinstance(one, Made)}
+        encoded = self._aligned(cached | {key: one.native for key, one in made.items()})
+        for key, one in fresh.items():
+            if not isinstance(one, Made):
+                encoded[key] = _failed(missing[key], one)
+            elif one.failed:
+                encoded[key] = _masked(encoded[key], one.failed)
+        lasting = {key: one for key, one in encoded.items() if _lasts(one)}
+        self._remembered.keep(lasting, self._remembered.generation)
+        return encoded | {key: msgspec.structs.replace(encoded[key], cached=False) for key in made}
 
     def _cached(self, wanted: Iterable[bytes]) -> dict[bytes, NativeMedium]:
         if self._cache is None:
@@ -232,12 +237,12 @@ class EncoderBank:
                 yield full
         yield from queues.rest()
 
-    def _encode_batch(self, batch: Mapping[bytes, Decoded]) -> dict[bytes, NativeMedium]:
-        natives = dict(zip(batch, self._natives.encode(list(batch.values())), strict=True))
+    def _encode_batch(self, batch: Mapping[bytes, Decoded]) -> dict[bytes, Made]:
+        made = dict(zip(batch, self._natives.encode(list(batch.values())), strict=True))
         if self._cache is not None:
-            kept = {key: native for key, native in natives.items() if key not in self._private}
-            self._cache.put_many({key: MEDIA.pack(native) for key, native in kept.items()})
-        return natives
+            kept = {key: one for key, one in made.items() if one.is_whole and key not in self._private}
+            self._cache.put_many({key: MEDIA.pack(one.native) for key, one in kept.items()})
+        return made
 
     def _aligned(self, natives: Mapping[bytes, NativeMedium]) -> dict[bytes, Encoded]:
         """Aligns modality by modality, all media of the call at once."""
@@ -272,6 +277,18 @@ def _failed(medium: Medium, failure: Failure) -> Encoded:
         # What cannot be told has no modality to mask; as TEXT it is at least counted and seen.
         modality = Modality.TEXT
     return Encoded(masked={modality: failure.reason}, details={modality: failure.detail})
+
+
+def _masked(encoded: Encoded, failed: Mapping[Modality, MediumError]) -> Encoded:
+    return msgspec.structs.replace(
+        encoded,
+        masked={modality: error.reason for modality, error in failed.items()},
+        details={modality: error.detail for modality, error in failed.items()},
+    )
+
+
+def _lasts(encoded: Encoded) -> bool:
+    return encoded.fatal is None and LASTING.issuperset(encoded.masked.values())
 
 
 def _descriptions(native: NativeMedium) -> Described:

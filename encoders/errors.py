@@ -17,6 +17,8 @@ REASONS = (
     "unsupported",
     "unknown_item",
     "checksum",
+    "encoder_failed",
+    "out_of_memory",
 )
 """Why a modality is masked, as written to packs and metrics."""
 

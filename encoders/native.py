@@ -1,7 +1,7 @@
 """Native vectors of one medium as they lie in the vector cache: before alignment, so that a new alignment
 needs no encoding. Half precision: its rounding (1/2048) is far below what neighbours differ by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ import numpy as np
 from encoders.base import Float32, Modality
 from encoders.describe.description import Described
 from encoders.entries import Entries
-from encoders.errors import EncodersError
+from encoders.errors import MediumError
 from encoders.image.classes import ClassShares
 
 
@@ -29,6 +29,15 @@ class NativeMedium(msgspec.Struct, frozen=True, array_like=True):
     descriptions: Described = ()
 
 
+class Made(NamedTuple):
+    """What the encoders made of one medium, and by modality what they failed on."""
+
+    native: NativeMedium
+    failed: Mapping[Modality, MediumError]
+    is_whole: bool
+    """Whether every encoder and describer did its part; what is not whole goes to no disk."""
+
+
 class NativeBatch(NamedTuple):
     """Vectors of one modality, float32 [n, d], with classes where the modality has them."""
 
@@ -40,18 +49,22 @@ MEDIA = Entries(NativeMedium)
 """How they lie in the vector cache."""
 
 
-def split(batch: NativeBatch) -> list[NativeVector]:
-    """One record per row."""
-    if not np.isfinite(batch.vectors).all():
-        raise EncodersError("an encoder gave numbers that are not finite")
-    rows = batch.vectors.astype(np.float16)
+def split(batch: NativeBatch) -> list[NativeVector | MediumError]:
+    """A record of each row, or "encoder_failed" for numbers that are not finite in half precision."""
+    with np.errstate(over="ignore"):
+        rows = batch.vectors.astype(np.float16)
+    usable = np.asarray(np.isfinite(rows).all(axis=1))
     if batch.classes is None:
-        return [NativeVector(row.tobytes()) for row in rows]
-    ids, shares = batch.classes.ids.astype(np.uint16), batch.classes.shares.astype(np.float16)
-    return [
-        NativeVector(row.tobytes(), one.tobytes(), share.tobytes())
-        for row, one, share in zip(rows, ids, shares, strict=True)
-    ]
+        records = [NativeVector(row.tobytes()) for row in rows]
+    else:
+        ids, shares = batch.classes.ids.astype(np.uint16), batch.classes.shares.astype(np.float16)
+        usable &= np.isfinite(shares).all(axis=1)
+        records = [
+            NativeVector(row.tobytes(), one.tobytes(), share.tobytes())
+            for row, one, share in zip(rows, ids, shares, strict=True)
+        ]
+    failed = MediumError("encoder_failed", "the encoder gave numbers that are not finite")
+    return [record if good else failed for record, good in zip(records, usable.tolist(), strict=True)]
 
 
 def join(records: Sequence[NativeVector]) -> NativeBatch:

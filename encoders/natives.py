@@ -1,34 +1,42 @@
 """Decoded media to native vectors: the encoders of all modalities, batched over many media."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from encoders.base import MODALITIES, Modality
+from encoders.canaries import canaries
 from encoders.classifying import with_classes
 from encoders.describe.configured import Describers
 from encoders.device import limit_threads, resolve_device
+from encoders.errors import MediumError
+from encoders.isolation import Isolated
 from encoders.media.decoded import DECODER_VERSION, Decoded
-from encoders.native import NativeBatch, NativeMedium, NativeVector, split
+from encoders.native import Made, NativeBatch, NativeMedium, NativeVector, split
+from encoders.observer import Observer
 from encoders.registry import audio_encoder, image_encoder, text_encoder, video_encoder
 from encoders.settings import EncoderSettings
-
-Observe = Callable[[Modality, float], None]
-"""Told of each batch: its modality, and the seconds that it took."""
 
 
 class Natives:
     """The encoders that the settings name. Raises ArtifactError for what is unknown or not installed."""
 
-    def __init__(self, settings: EncoderSettings, observe: Observe | None = None) -> None:
+    def __init__(self, settings: EncoderSettings, observer: Observer) -> None:
         limit_threads(settings.threads)
         self.device = device = resolve_device(settings.device)
         self.text = text_encoder(settings, device)
         self.image = image_encoder(settings, device)
         self.audio = audio_encoder(settings, device)
         self.video = video_encoder(settings, device, self.image)
-        self.describers = Describers(settings, device)
+        self.describers = Describers(settings, device, observer)
         self._settings = settings
-        self._observe = observe
+        self._observer = observer
+        self._isolated = {
+            modality: Isolated(
+                self._named(modality), partial(self._vectors, modality), canaries(modality), observer
+            )
+            for modality in MODALITIES
+        }
 
     @property
     def names(self) -> str:
@@ -57,22 +65,39 @@ class Natives:
         words = self.describers.versions(modality)
         return " ".join((f"decoder-{DECODER_VERSION} {parts[modality]}", *words))
 
-    def encode(self, decoded: Sequence[Decoded]) -> list[NativeMedium]:
-        """One record per decoded medium, in their order. A video's sound track gives an audio vector."""
+    def encode(self, decoded: Sequence[Decoded]) -> list[Made]:
+        """One record per decoded medium, in their order. A video's sound track gives an audio vector.
+
+        A medium that an encoder fails on fails alone, and a video may fail in one modality only. Raises
+        EncodersError for an encoder that is broken.
+        """
         vectors: list[dict[Modality, NativeVector]] = [{} for _ in decoded]
+        failed: list[dict[Modality, MediumError]] = [{} for _ in decoded]
         for modality in MODALITIES:
             rows = [row for row, one in enumerate(decoded) if _holds(one, modality)]
-            if rows:
-                started = time.perf_counter()
-                batch = self._encode(modality, [decoded[row] for row in rows])
-                if self._observe is not None:
-                    self._observe(modality, time.perf_counter() - started)
-                for row, vector in zip(rows, split(batch), strict=True):
-                    vectors[row][modality] = vector
-        if not self.describers:
-            return [NativeMedium(each) for each in vectors]
-        words = self.describers.describe(decoded)
-        return [NativeMedium(each, said) for each, said in zip(vectors, words, strict=True)]
+            if not rows:
+                continue
+            started = time.perf_counter()
+            made = self._isolated[modality]([decoded[row] for row in rows])
+            self._observer.encoded(modality, len(rows), time.perf_counter() - started)
+            for row, one in zip(rows, made, strict=True):
+                if isinstance(one, MediumError):
+                    failed[row][modality] = one
+                else:
+                    vectors[row][modality] = one
+        words, unsaid = self.describers.describe(decoded)
+        return [
+            Made(NativeMedium(vectors[row], words[row]), failed[row], not failed[row] and row not in unsaid)
+            for row in range(len(decoded))
+        ]
+
+    def _vectors(self, modality: Modality, decoded: Sequence[Decoded]) -> list[NativeVector | MediumError]:
+        return split(self._encode(modality, decoded))
+
+    def _named(self, modality: Modality) -> str:
+        """How messages call an encoder."""
+        names = {one.modality: one.name for one in (self.text, self.image, self.audio, self.video)}
+        return f"encoders.{modality} {names[modality]}"
 
     def _encode(self, modality: Modality, decoded: Sequence[Decoded]) -> NativeBatch:
         if modality is Modality.TEXT:

@@ -42,7 +42,7 @@ class BulkFill:
         self.cache = _Weighed(store)
         pool = DecodePool(settings.encoders)
         stack.callback(pool.close)
-        bank = EncoderBank(settings.encoders, self.cache, pool, self.stopwatch.observe)
+        bank = EncoderBank(settings.encoders, self.cache, pool, self.stopwatch)
         fetcher = Fetcher(settings.fetch)
         stack.callback(fetcher.close)
         known = KnownMedia(bank, fetcher, self.cache)

@@ -58,6 +58,9 @@ QUEUE_DEPTH = Gauge("penchant_queue_depth", "What waits in memory.", ["queue"])
 ENCODER_SECONDS = Histogram(
     "penchant_encoder_seconds", "Time in an encoder, per batch.", ["modality"], buckets=_FAST
 )
+ENCODER_FAILURES = Counter(
+    "penchant_encoder_failures_total", "Media that an encoder or describer failed on.", ["encoder", "reason"]
+)
 MASKED = Counter("penchant_masked_total", "Modalities masked.", ["modality", "reason"])
 CACHE = Counter("penchant_vector_cache_total", "Look-ups in the vector cache.", ["outcome"])
 FETCHES = Counter("penchant_fetches_total", "Fetched media by outcome.", ["scheme", "outcome"])

@@ -16,6 +16,7 @@ from encoders.media.language import detect_language
 from encoders.media.sniff import sniff
 from encoders.media.text import decode_text
 from encoders.native import join
+from encoders.observer import Observer
 from streams.encode.vectors import mean_direction
 from streams.shelf import Neighbour, Shelf
 
@@ -46,13 +47,13 @@ class Specimen(msgspec.Struct, frozen=True):
     """`all`, and of that each modality's encoder; the rest is decoding. Models are warm."""
 
 
-class Stopwatch:
+class Stopwatch(Observer):
     """Takes the seconds of each encoder as the bank observes them."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def observe(self, modality: Modality, seconds: float) -> None:
+    def encoded(self, modality: Modality, media: int, seconds: float) -> None:
         self.seconds[modality.value] = self.seconds.get(modality.value, 0.0) + seconds
 
 

@@ -11,7 +11,7 @@ from encoders.alignment_builtin import builtin_alignment
 from encoders.alignment_fit import FitItem
 from encoders.base import Float32, Modality
 from encoders.image.classes import CLASSES, ClassShares, top_shares
-from encoders.native import NativeBatch, split
+from encoders.native import NativeBatch, NativeVector, split
 
 TEXT_DIM, IMAGE_DIM, AUDIO_DIM, TOPICS = 96, 120, 72, 24
 VERSIONS = {modality: f"made-up-{modality}-1" for modality in Modality}
@@ -70,13 +70,20 @@ def builtin() -> Alignment:
 
 def fit_items(given: World, sounds: int) -> list[FitItem]:
     """Items with a text and an image each, the first of them with a sound as well."""
-    texts = split(NativeBatch(given.text))
-    images = split(NativeBatch(given.image, given.classes))
-    audio = split(NativeBatch(given.audio))
+    texts = _records(NativeBatch(given.text))
+    images = _records(NativeBatch(given.image, given.classes))
+    audio = _records(NativeBatch(given.audio))
     return [
         {Modality.TEXT: [text], Modality.IMAGE: [image], Modality.AUDIO: [audio[row]] if row < sounds else []}
         for row, (text, image) in enumerate(zip(texts, images, strict=True))
     ]
+
+
+def _records(batch: NativeBatch) -> list[NativeVector]:
+    records = split(batch)
+    kept = [one for one in records if isinstance(one, NativeVector)]
+    assert len(kept) == len(records)
+    return kept
 
 
 def recall_at_1(queries: Float32, documents: Float32) -> float:

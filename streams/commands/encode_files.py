@@ -56,7 +56,7 @@ def _show(settings: Settings, wishes: Wishes, stack: ExitStack) -> bool:
     bypass, stopwatch = Bypass(cache), Stopwatch()
     pool = DecodePool(replace(settings.encoders, decode_workers=1))
     stack.callback(pool.close)
-    bank = EncoderBank(settings.encoders, bypass, pool, stopwatch.observe)
+    bank = EncoderBank(settings.encoders, bypass, pool, stopwatch)
     shelf = _shelf(settings, wishes, bank, bypass, stack)
     bypass.passed_by = True
     usable = True

@@ -82,9 +82,10 @@ _LOADERS = {"text": _text, "image": _image, "audio": _audio, "video": _video}
 
 def _describers(settings: Settings, device: "torch.device") -> Iterator[Finding]:
     from encoders.describe.configured import Describers
+    from encoders.observer import Observer
 
     try:
-        described = Describers(settings.encoders, device)
+        described = Describers(settings.encoders, device, Observer())
     except (EncodersError, ImportError, OSError) as error:
         yield fail("describers", str(error), "choose other models in encoders.describe, or none")
         return

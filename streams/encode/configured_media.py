@@ -9,9 +9,10 @@ from encoders.fetch import Fetcher
 from encoders.known_media import KnownMedia
 from encoders.layered_cache import BulkVectors, LayeredCache
 from encoders.media.pool import DecodePool
+from encoders.observer import Observer
 from encoders.vector_cache import VectorCache
 from streams.encode.media import MediaEncoder
-from streams.metrics import ENCODER_SECONDS
+from streams.metrics import ENCODER_FAILURES, ENCODER_SECONDS
 from streams.settings import Settings
 
 
@@ -46,8 +47,14 @@ def bulk_folder(settings: Settings) -> Path:
 def _bank(settings: Settings, cache: LayeredCache, stack: ExitStack) -> EncoderBank:
     pool = DecodePool(settings.encoders)
     stack.callback(pool.close)
-    return EncoderBank(settings.encoders, cache, pool, _observe)
+    return EncoderBank(settings.encoders, cache, pool, Metrics())
 
 
-def _observe(modality: Modality, seconds: float) -> None:
-    ENCODER_SECONDS.labels(modality).observe(seconds)
+class Metrics(Observer):
+    """Makes metrics of what the encoders do."""
+
+    def encoded(self, modality: Modality, media: int, seconds: float) -> None:
+        ENCODER_SECONDS.labels(modality).observe(seconds)
+
+    def failed(self, encoder: str, reason: str) -> None:
+        ENCODER_FAILURES.labels(encoder, reason).inc()

