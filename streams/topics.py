@@ -1,10 +1,10 @@
 """The topics: which there are, how they must be, making them and checking them."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, TypeVar
 
 import msgspec
@@ -25,6 +25,8 @@ from streams.kafka import (
 from streams.settings import Settings
 
 CALL_SECONDS = 10.0
+TRY_SECONDS = 3.0
+"""Of the time of a call, until a question is put again, perhaps to another broker."""
 LEADER_SECONDS = 30.0
 POLL_SECONDS = 0.05
 DEFAULT_RECORD_BYTES = 1_048_588
@@ -34,6 +36,10 @@ SILENCE = "Kafka does not answer; check kafka.bootstrap_servers, or `penchant br
 
 CleanUp = Literal["delete", "compact"]
 Answer = TypeVar("Answer")
+Key = TypeVar("Key")
+
+_ANY_TOPIC = "__consumer_offsets"
+"""One that every cluster with groups has."""
 
 
 class TopicPlan(msgspec.Struct, frozen=True):
@@ -203,9 +209,8 @@ def _problems(settings: Settings) -> list[str]:
 
 def partition_counts(admin: AdminClient, names: Iterable[str]) -> dict[str, int]:
     """Partition counts of those of the topics that exist. Raises TopicError."""
-    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=CALL_SECONDS)
     counts: dict[str, int] = {}
-    for name, future in futures.items():
+    for name, future in _descriptions(admin, names).items():
         try:
             counts[name] = len(_answer(future, name).partitions)
         except UnknownTopic:
@@ -215,8 +220,7 @@ def partition_counts(admin: AdminClient, names: Iterable[str]) -> dict[str, int]
 
 def described(admin: AdminClient, names: Iterable[str]) -> dict[str, TopicDescription]:
     """What the cluster says of each topic. Raises TopicError; UnknownTopic where there is none."""
-    futures = admin.describe_topics(TopicCollection(list(names)), request_timeout=CALL_SECONDS)
-    return {name: _answer(future, name) for name, future in futures.items()}
+    return {name: _answer(future, name) for name, future in _descriptions(admin, names).items()}
 
 
 def topic_id(admin: AdminClient, name: str) -> str:
@@ -230,7 +234,7 @@ def topic_id(admin: AdminClient, name: str) -> str:
 def topic_values(admin: AdminClient, name: str) -> dict[str, str]:
     """All settings of the topic in force, defaults among them. Raises TopicError."""
     resource = ConfigResource(ResourceType.TOPIC, name)
-    futures = admin.describe_configs([resource], request_timeout=CALL_SECONDS)
+    futures = _asked(admin, lambda: admin.describe_configs([resource], request_timeout=TRY_SECONDS))
     return {key: entry.value for key, entry in _answer(futures[resource], name).items()}
 
 
@@ -254,6 +258,39 @@ class UnknownTopic(TopicError):
 
 class SilentCluster(TopicError):
     """The cluster does not answer: asking again may help."""
+
+
+def _descriptions(admin: AdminClient, names: Iterable[str]) -> Mapping[str, "Future[TopicDescription]"]:
+    wanted = TopicCollection(list(names))
+    return _asked(admin, lambda: admin.describe_topics(wanted, request_timeout=TRY_SECONDS))
+
+
+def _asked(
+    admin: AdminClient, ask: Callable[[], Mapping[Key, "Future[Answer]"]]
+) -> Mapping[Key, "Future[Answer]"]:
+    """Answers that are in, of whichever broker is there.
+
+    librdkafka puts such questions to the broker that it took for the controller last. Where that one dies, it
+    would wait for it however long it is down, unless somebody asks for metadata.
+    """
+    give_up = time.monotonic() + CALL_SECONDS
+    while True:
+        with suppress(KafkaException):
+            admin.list_topics(_ANY_TOPIC, timeout=TRY_SECONDS)
+        futures = ask()
+        silent = [future for future in futures.values() if _is_silent(future)]
+        if not silent or time.monotonic() > give_up:
+            return futures
+
+
+def _is_silent(future: "Future[Answer]") -> bool:
+    try:
+        _answer(future, "")
+    except SilentCluster:
+        return True
+    except TopicError:
+        return False
+    return False
 
 
 def _answer(future: "Future[Answer]", name: str) -> Answer:
