@@ -3,18 +3,22 @@
 Nothing is worked out here: folding, reading and scoring are those of the interests worker.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
 from state.artifact import Artifact
+from state.errors import LearningError
 from state.events import Row
-from state.fusion import Fusion
+from state.fusion import Fusion, Readouts
 from state.layout import MODALITY_COUNT
-from state.learning.interactions import Float32, Interactions, ItemContent
+from state.learning.interactions import Float32, Int32, Interactions, ItemContent
 from state.learning.protocol import Histories
 from state.ranking import queries
+
+Wanted = Callable[[Readouts], Float32]
 
 _USERS = 256
 """States folded and read together."""
@@ -78,27 +82,27 @@ class Served:
         self._demand = train.counts.astype(np.float32)
 
     def scores(self, histories: Histories) -> Float32:
-        wanted = self._queries(histories)
+        wanted = self._read(histories, queries)
         values = np.asarray(wanted @ self._items.T, np.float32)
         values[:, ~self._items.any(axis=1)] = -np.inf
         values[~wanted.any(axis=1)] = self._demand
         return values
 
-    def _queries(self, histories: Histories) -> Float32:
-        """The ranking vector of each history, less the dislikes, float32 [n, 64]; zero where none is."""
+    def _read(self, histories: Histories, what: Wanted) -> Float32:
+        """What is wanted of each history's state, float32 [n, 64]."""
         out = np.zeros((len(histories), self._items.shape[1]), np.float32)
         runs = [
             list(run) for _, run in groupby(range(len(histories)), key=lambda at: self._run_of(histories, at))
         ]
         for start in range(0, len(runs), _USERS):
-            self._follow(histories, runs[start : start + _USERS], out)
+            self._follow(histories, runs[start : start + _USERS], what, out)
         return out
 
     @staticmethod
     def _run_of(histories: Histories, place: int) -> tuple[int, int]:
         return int(histories.users[place]), int(histories.first[place])
 
-    def _follow(self, histories: Histories, runs: list[list[int]], out: Float32) -> None:
+    def _follow(self, histories: Histories, runs: list[list[int]], what: Wanted, out: Float32) -> None:
         """Each run is one user's histories, each the beginning of the next: states are folded on."""
         states: list[bytes | None] = [None] * len(runs)
         done = [int(histories.first[run[0]]) for run in runs]
@@ -112,5 +116,20 @@ class Served:
             folded = self._fusion.fold([states[place] for place in active], rows).states
             for place, state in zip(active, folded, strict=True):
                 states[place] = state
-            read = queries(self._fusion.read(folded))
-            out[[runs[place][step] for place in active]] = read
+            out[[runs[place][step] for place in active]] = what(self._fusion.read(folded))
+
+
+class JudgingServed(Served):
+    """An artifact that tells likes besides; `state.learning.verdicts.Judge`."""
+
+    def __init__(
+        self, name: str, artifact: Artifact, content: ItemContent | None, train: Interactions
+    ) -> None:
+        if artifact.judges is None:
+            raise LearningError(f"{name} has no heads that judge")
+        super().__init__(name, artifact, content, train)
+        self._judges = artifact.judges
+
+    def likes(self, histories: Histories, items: Int32) -> Float32:
+        """Probability that each history's user likes its item, float32 [n]."""
+        return self._judges.likes(self._read(histories, lambda read: read.interest), self._items[items])

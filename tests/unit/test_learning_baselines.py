@@ -1,5 +1,7 @@
 """Baselines: each by hand where it can be, and above chance where there is something to learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,11 @@ from state.errors import LearningError
 from state.events import ACTIONS, Action
 from state.fusion import Fusion
 from state.fusions import FUSIONS
+from state.judging import LIKE, PARTS, RATE, Judges
+from state.layout import DIM
 from state.learning.baselines.counting import RecentPopularity
 from state.learning.baselines.nearest import ItemKnn, RecencyMean, similarities
+from state.learning.baselines.priors import served
 from state.learning.contenders import CONTENDERS, contender
 from state.learning.interactions import Interactions, ItemContent, interactions_of
 from state.learning.metrics import per_event
@@ -16,6 +21,7 @@ from state.learning.protocol import Histories, Recommender, Targets, Task
 from state.learning.ranks import RankingOptions, rank
 from state.learning.served import Media, Served, row_of
 from state.learning.splits import Split, temporal
+from state.learning.verdicts import Judge
 from state.prior import content_prior
 from state.ranking import queries
 from tests.made_interactions import Size, content, interactions
@@ -153,6 +159,33 @@ def test_what_is_served_is_what_serving_says(split: Split, known: ItemContent) -
         rows = [row_of(histories.source, at, media) for at in range(first, end)]
         state = fusion.fold([None], [rows]).states
         np.testing.assert_allclose(scores[row], queries(fusion.read(state))[0] @ items.T, atol=1e-6)
+
+
+def test_an_artifact_that_judges_is_asked_by_the_interest_that_serving_reads(
+    split: Split, known: ItemContent
+) -> None:
+    rng = np.random.default_rng(1)
+    sizes = {"dim": DIM, "one": 1}
+    arrays = {
+        f"{head}_{part}": rng.standard_normal([sizes[name] for name in names]).astype(np.float32)
+        for head in (LIKE, RATE)
+        for part, names in PARTS.items()
+    }
+    artifact = replace(content_prior(), judges=Judges(arrays))
+    model = served("own", artifact, Task(split.train, split.validation, known))
+    assert isinstance(model, Judge)
+    asked = split.test.part(slice(0, 9))
+    fusion, media = Fusion(artifact), Media.of(known, split.train.items)
+    histories = asked.histories()
+    rows = [
+        row_of(histories.source, at, media) for at in range(int(histories.first[8]), int(histories.end[8]))
+    ]
+    interest = fusion.read(fusion.fold([None], [rows]).states).interest
+    item = fusion.item_vectors([media.vectors[asked.items[8]]])
+    told = model.likes(histories, asked.items)
+    np.testing.assert_allclose(told[8], Judges(arrays).likes(interest, item)[0], atol=1e-5)
+    plain = served("own", content_prior(), Task(split.train, split.validation, known))
+    assert not isinstance(plain, Judge)
 
 
 def test_who_has_no_past_is_served_what_is_in_demand(split: Split, known: ItemContent) -> None:

@@ -12,7 +12,7 @@ from state.fusions.sums import WeightedSum
 from state.fusions.untrained import untrained
 from state.learning.interactions import ItemContent
 from state.learning.protocol import Learner, Recommender, Task, Tell
-from state.learning.served import Served
+from state.learning.served import JudgingServed, Served
 from state.prior import content_prior
 
 
@@ -20,7 +20,8 @@ def served(name: str, artifact: Artifact, task: Task) -> Served:
     """Raises LearningError where nothing is told of the items."""
     if task.content is None and artifact.known is None:
         raise LearningError(f"{name} ranks by content, and nothing is told of these items")
-    return Served(name, artifact, task.content, task.train)
+    kind = Served if artifact.judges is None else JudgingServed
+    return kind(name, artifact, task.content, task.train)
 
 
 def prior(task: Task, tell: Tell) -> Recommender:
