@@ -120,6 +120,8 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     """What the producer wants to find in the outputs again: a JSON object."""
     sent: int | None = None
     """Broker's time of the record that this event first came in, where it was sent again since."""
+    sentiment: float | None = None
+    """Of a comment: how it sounds, -1 to 1; none where nobody judged it (`state.signals.judged`)."""
 
 
 class Pack(msgspec.Struct, array_like=True):

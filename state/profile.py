@@ -14,6 +14,7 @@ import xxhash
 from state.errors import CodecError
 from state.events import ACTIONS, Action, Row, RowKind
 from state.recency import MARK_BYTES, drop, entries_of, mark_of, stamp_of, touch
+from state.signals import judged_row
 from state.versions import Versions
 
 VERSION = 1
@@ -198,14 +199,14 @@ def _fold_event(profile: Profile, row: Row, item: int) -> None:
             profile.pending = touch(profile.pending, _time(row.time), _event_mark(row), PENDING_LIMIT)
     if action == _SEARCH and row.text:
         _search(profile, row.time, row.text)
-    _weigh(profile, row, _TOPIC_WEIGHTS[action])
+    _weigh(profile, row, _topic_weight(row))
 
 
 def _fold_amendment(profile: Profile, row: Row) -> None:
     mark = _event_mark(row)
     if row.topics and stamp_of(profile.pending, mark, TIME_STAMP) is not None:
         profile.pending = drop(profile.pending, mark, TIME_STAMP)
-        _weigh(profile, row, TOPIC_WEIGHTS[ACTIONS[row.action]])
+        _weigh(profile, row, _topic_weight(row))
 
 
 def _fold_retraction(profile: Profile, row: Row, item: int) -> None:
@@ -216,7 +217,15 @@ def _fold_retraction(profile: Profile, row: Row, item: int) -> None:
         taken_back = (row.time, _words(row.text))
         profile.searches = [search for search in profile.searches if search != taken_back]
     profile.pending = drop(profile.pending, _event_mark(row), TIME_STAMP)
-    _weigh(profile, row, -TOPIC_WEIGHTS[action])
+    _weigh(profile, row, -_topic_weight(row))
+
+
+def _topic_weight(row: Row) -> float:
+    if row.sentiment is None:
+        return _TOPIC_WEIGHTS[row.action]
+    # A comment against its item counts against the topics; the item itself is nothing that was disliked.
+    action, factor = judged_row(row)
+    return _TOPIC_WEIGHTS[action] * factor
 
 
 def _dislike(profile: Profile, time_ms: int, mark: bytes) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from state.artifact import DWELL_BUCKETS
-from state.events import ACTIONS, Action
+from state.events import ACTIONS, Action, Row
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -20,6 +20,10 @@ def _mask(*actions: Action) -> NDArray[np.bool_]:
 
 REJECTING = _mask(Action.UNLIKE, Action.DISLIKE, Action.SKIP)
 """By action code: whether the user turned away."""
+
+AGAINST = -0.25
+"""A comment that sounds like this or worse speaks against its item."""
+_COMMENT, _DISLIKE = ACTIONS.index(Action.COMMENT), ACTIONS.index(Action.DISLIKE)
 
 _IS_PASSIVE = _mask(Action.VIEW, Action.CLICK)
 _IS_SKIP = _mask(Action.SKIP)
@@ -43,6 +47,30 @@ def factors(actions: Codes, values: Float64, dwell: Float64, watched: Float64) -
     unwatched = np.where(np.isnan(watched), 1.0, 1 - share)
     factor = rating * np.where(_IS_PASSIVE[actions], attention, 1.0)
     return np.asarray(np.where(_IS_SKIP[actions], unwatched, factor), np.float32)
+
+
+def judged(actions: Codes, sentiments: Float64) -> tuple[Codes, Float32]:
+    """Actions as they count, and a further factor of their weight, [n] each, given how comments sound.
+
+    A comment against its item counts as a dislike of weight |s|, any other as a comment of weight 1 + s; NaN
+    is one that nobody judged.
+    """
+    told = (actions == _COMMENT) & ~np.isnan(sentiments)
+    if not told.any():
+        return actions, np.ones(len(actions), np.float32)
+    sounds = np.minimum(np.maximum(np.where(told, sentiments, 0.0), -1.0), 1.0)
+    against = told & (sounds <= AGAINST)
+    factor = np.where(against, -sounds, 1.0 + sounds)
+    return np.where(against, _DISLIKE, actions), np.asarray(factor, np.float32)
+
+
+def judged_row(row: Row) -> tuple[int, float]:
+    """`judged` for one row."""
+    sounds = row.sentiment
+    if sounds is None or row.action != _COMMENT:
+        return row.action, 1.0
+    sounds = min(max(sounds, -1.0), 1.0)
+    return (_DISLIKE, -sounds) if sounds <= AGAINST else (_COMMENT, 1.0 + sounds)
 
 
 def dwell_buckets(dwell: Float64) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from state.events import ACTIONS, Action, Row, RowKind
 from state.layout import FARTHEST, FLAG_USABLE, SLOT
 from state.modalities import Fused, fuse
 from state.rowwise import to_unit
-from state.signals import REJECTING, dwell_buckets, factors
+from state.signals import REJECTING, dwell_buckets, factors, judged
 
 Slots = NDArray[np.void]
 """Structured array of `layout.SLOT`."""
@@ -55,10 +55,11 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     slots["item"] = [item_hash(row.item_id) if row.item_id is not None else 0 for row in rows]
     slots["sequence"] = [row.sequence if row.kind else 0 for row in rows]
     actions = np.array([row.action for row in rows], np.int64)
+    actions, sounds = judged(actions, _numbers([row.sentiment for row in rows]))
     dwell = _numbers([row.dwell_seconds for row in rows])
     watched = _numbers([row.watched_fraction for row in rows])
     factor = factors(actions, _numbers([row.value for row in rows]), dwell, watched)
-    weights = artifact.weights.action_weight[actions] * factor
+    weights = artifact.weights.action_weight[actions] * factor * sounds
     retracts = np.array([row.kind == RowKind.RETRACT for row in rows], bool)
     answer = artifact.weights.action_weight[UNLIKE] * (~REJECTING[actions] & (weights > 0))
     slots["weight"] = np.minimum(np.maximum(np.where(retracts, answer, weights), 0), WEIGHT_LIMIT)

@@ -61,6 +61,7 @@ ENCODER_SECONDS = Histogram(
 ENCODER_FAILURES = Counter(
     "penchant_encoder_failures_total", "Media that an encoder or describer failed on.", ["encoder", "reason"]
 )
+COMMENTS = Counter("penchant_comments_total", "Comments by how they sound.", ["sentiment"])
 MASKED = Counter("penchant_masked_total", "Modalities masked.", ["modality", "reason"])
 CACHE = Counter("penchant_vector_cache_total", "Look-ups in the vector cache.", ["outcome"])
 FETCHES = Counter("penchant_fetches_total", "Fetched media by outcome.", ["scheme", "outcome"])

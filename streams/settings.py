@@ -105,6 +105,10 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shared_media: bool = False
     """Whether media that events point at are anybody's, so that their vectors may lie in the cache on disk;
     else they are taken for the user's own, as what events carry themselves always is."""
+    sentiment: Annotated[str, Meta(min_length=1)] = "default"
+    """Who judges how comments sound: `default`, a classifier of `encoders.models` by its name, or `off`."""
+    keywords: Annotated[int, Meta(ge=0, le=8)] = 0
+    """Most words of a search, comment or shared text that become topics of its event; 0 finds none."""
 
 
 class InterestsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

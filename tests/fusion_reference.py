@@ -118,9 +118,13 @@ class Reference:
 
     def _part(self, row: Row) -> Part:
         action = ACTIONS[row.action]
+        sounds = row.sentiment if action == Action.COMMENT else None
+        if sounds is not None and sounds <= -0.25:
+            action = Action.DISLIKE
         found = self.item(row.vectors)
-        base = float(self.artifact.weights.action_weight[row.action])
-        weight = float(np.float16(np.float32(base * factor(action, row))))
+        base = float(self.artifact.weights.action_weight[ACTIONS.index(action)])
+        weighed = np.float32(base * factor(action, row)) * np.float32(mood(sounds))
+        weight = float(np.float16(weighed))
         return Part(
             row.time,
             event_hash(row.event_id),
@@ -173,6 +177,13 @@ def factor(action: Action, row: Row) -> float:
         elif row.dwell_seconds is not None:
             out *= 2 * row.dwell_seconds / (row.dwell_seconds + 10)
     return out
+
+
+def mood(sounds: float | None) -> float:
+    """What a comment's sentiment makes of its weight."""
+    if sounds is None:
+        return 1.0
+    return -max(sounds, -1.0) if sounds <= -0.25 else 1 + min(sounds, 1.0)
 
 
 def bucket(dwell: float | None) -> int:

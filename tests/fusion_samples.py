@@ -123,6 +123,7 @@ class History(list[Row]):
         return "\n".join(
             f"{RowKind(row.kind).name} {row.event_id} #{row.sequence} {ACTIONS[row.action]} {row.item_id}"
             f" at {row.time} {sorted(row.vectors)} {row.value} {row.dwell_seconds} {row.watched_fraction}"
+            f" {row.sentiment}"
             for row in self
         )
 
@@ -145,6 +146,7 @@ def events(draw: st.DrawFn, max_size: int = 60) -> History:
                 value=draw(st.sampled_from([None, None, 0.0, 0.7, 1.0, 4.0, 99.0, -3.0])),
                 dwell_seconds=draw(st.sampled_from([None, None, 0.0, 0.4, 8.0, 3_600.0])),
                 watched_fraction=draw(st.sampled_from([None, None, 0.0, 0.9])),
+                sentiment=draw(st.sampled_from([None, None, -2.0, -0.25, -0.24, 0.0, 0.5, 1.0])),
             )
         )
     return History(out)

@@ -12,7 +12,7 @@ MOST_SENTENCES = 40
 MOST_CHARACTERS = 20_000
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.S)
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)(?:```|\Z)", re.S)
-_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”’)]))\s+(?=[\"“‘(A-Z])|(?<=[。！？])(?![”」』）])|\n+")
+_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”’)]))\s+(?=[\"“‘(A-Z])|(?<=[。！？])(?![”」』）])")
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)、])\s+")
 
 
@@ -33,7 +33,8 @@ def sentences_of(answer: str) -> tuple[Sentence, ...]:
 
 def split_sentences(text: str) -> list[str]:
     """Plain text by its full stops and lines, without bullets."""
-    parts = (_BULLET.sub("", part).strip() for part in _END.split(text))
+    lines = (_BULLET.sub("", line) for line in text.splitlines())
+    parts = (part.strip() for line in lines for part in _END.split(line))
     return [part for part in parts if any(character.isalnum() for character in part)]
 
 

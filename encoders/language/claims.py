@@ -88,10 +88,13 @@ def clauses(line: str, tokens: Sequence[Token], pieces: Sequence[Piece], known: 
     """The parts of a sentence. What goes on with a list claims what the list began with; an introduction
     and an afterthought count with the part beside them."""
     parts = _merged(_parts(line, tokens, pieces, known))
+    # A list that begins the sentence is claimed of by what comes behind it.
+    first = next((number for number, part in enumerate(parts) if part.cues), 0)
+    for part in parts[:first]:
+        part.cues = list(parts[first].cues)
     for number, part in enumerate(parts):
-        if not part.cues and (part.soft or number == 0):
-            beside = parts[number - 1] if number else parts[1] if len(parts) > 1 else part
-            part.cues = [cue for cue in beside.cues if cue is not Cue.LESSER] if number else list(beside.cues)
+        if not part.cues and part.soft:
+            part.cues = [cue for cue in parts[number - 1].cues if cue is not Cue.LESSER]
         elif number and part.soft and not _LIKING & set(part.cues):
             part.cues = [cue for cue in parts[number - 1].cues if cue in _LIKING] + part.cues
     return parts

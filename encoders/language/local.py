@@ -97,11 +97,16 @@ class LocalModel:
             output = self._model.generate(
                 **inputs, **sampling, num_beams=1, max_new_tokens=self._settings.max_new_tokens,
                 max_time=max(0.01, deadline - time.monotonic()), pad_token_id=self._tokenizer.pad_token_id,
-                **({"stop_strings": ["\n"], "tokenizer": self._tokenizer} if one_line_each else {}),
+                stopping_criteria=[self._line_ends] if one_line_each else None,
             )  # fmt: skip
         written = output[:, inputs["input_ids"].shape[1] :]
         texts = self._tokenizer.batch_decode(written, skip_special_tokens=True)
         return [text.strip().split("\n")[0] if one_line_each else text for text in texts]
+
+    def _line_ends(self, tokens: torch.Tensor, scores: object, **more: object) -> torch.Tensor:
+        """Per row whether its latest token ends the line."""
+        latest = self._tokenizer.batch_decode(tokens[:, -1:])
+        return torch.tensor(["\n" in text for text in latest], device=tokens.device)
 
     def _description(
         self, request: Request, answers: Sequence[tuple[int, tuple[Sentence, ...]]], is_late: bool
@@ -160,7 +165,8 @@ def _loaded(files: LocalFiles, settings: LanguageSettings, device: torch.device)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer, model.to(device).eval().requires_grad_(False)
+    placed_model: Any = model
+    return tokenizer, placed_model.to(device).eval().requires_grad_(False)
 
 
 def _dequantized() -> dict[str, Any]:

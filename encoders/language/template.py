@@ -205,7 +205,11 @@ class _Composition:
 
     def _detail(self, statement: Statement) -> str:
         title = set(key_of(statement.text, self._tongue.fold))
-        new = [one for one in statement.detail if not set(key_of(one, self._tongue.fold)) <= title]
+        new = [
+            one
+            for one in statement.detail
+            if one not in self._told and not set(key_of(one, self._tongue.fold)) <= title
+        ]
         if not new:
             return ""
         names = self._tongue.comma.join(self._quoted(one, self._tongue.quote_topics) for one in new[:2])

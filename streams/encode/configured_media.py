@@ -5,13 +5,18 @@ from pathlib import Path
 
 from encoders.bank import EncoderBank
 from encoders.base import Modality
+from encoders.device import resolve_device
 from encoders.fetch import Fetcher
 from encoders.known_media import KnownMedia
+from encoders.language.keywords import Keywords
+from encoders.language.sentiment import configured_sentiment
 from encoders.layered_cache import BulkVectors, LayeredCache
 from encoders.media.pool import DecodePool
 from encoders.observer import Observer
+from encoders.registry import text_encoder
 from encoders.vector_cache import VectorCache
 from streams.encode.media import MediaEncoder
+from streams.encode.words import WordReader
 from streams.metrics import ENCODER_FAILURES, ENCODER_SECONDS
 from streams.settings import Settings
 
@@ -23,7 +28,19 @@ def configured_media(settings: Settings, folder: Path, stack: ExitStack) -> Medi
     fetcher = Fetcher(settings.fetch)
     stack.callback(fetcher.close)
     known = KnownMedia(bank, fetcher, cache)
-    return MediaEncoder(bank, fetcher, settings.encode.media_budget_seconds, known)
+    return MediaEncoder(
+        bank, fetcher, settings.encode.media_budget_seconds, known, configured_words(settings)
+    )
+
+
+def configured_words(settings: Settings) -> WordReader:
+    """What reads the words of events. Raises ArtifactError for a judge that cannot be loaded."""
+    device = resolve_device(settings.encoders.device)
+    judge = configured_sentiment(settings.encode.sentiment, settings.encoders, device)
+    if not settings.encode.keywords:
+        return WordReader(judge)
+    finder = Keywords(text_encoder(settings.encoders, device), settings.encode.keywords)
+    return WordReader(judge, finder)
 
 
 def configured_bank(settings: Settings, folder: Path, stack: ExitStack) -> EncoderBank:

@@ -50,6 +50,8 @@ class Draft:
     items: list[ItemReference] = field(default_factory=list)
     late: frozenset[Wanted] = frozenset()
     """Media that may still come."""
+    about: tuple[str, ...] = ()
+    """Topics that its own words give."""
 
 
 Missing = str | Wanted
@@ -156,9 +158,18 @@ def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[Missing]]:
         draft.row,
         vectors=vectors,
         masked={code: reason for code, reason in masked.items() if code not in vectors},
-        topics=() if item is None else item.topics,
+        # Those of its own words wait for the item, so that an amendment brings all topics at once.
+        topics=() if item_missing else joined_topics(item.topics if item is not None else (), draft.about),
     )
     return row, missing
+
+
+def joined_topics(topics: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
+    """Both, each topic once; case makes no other topic."""
+    if not further:
+        return topics
+    known = {topic.casefold() for topic in topics}
+    return (*topics, *(topic for topic in further if topic.casefold() not in known))
 
 
 def amend(row: Row, sequence: int) -> Row:

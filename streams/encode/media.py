@@ -12,6 +12,7 @@ from encoders.base import Encoded, Medium, Modality
 from encoders.errors import MediumError
 from encoders.fetch.request import FetchRequest
 from encoders.known_media import KnownMedia, Reference, Resolved
+from streams.encode.words import WordReader
 from streams.metrics import FETCHES
 
 PASSING = frozenset({"missing", "too_slow"})
@@ -77,12 +78,18 @@ class MediaEncoder:
     """
 
     def __init__(
-        self, bank: Bank, fetcher: MediaFetcher, budget_seconds: float, known: KnownMedia | None = None
+        self,
+        bank: Bank,
+        fetcher: MediaFetcher,
+        budget_seconds: float,
+        known: KnownMedia | None = None,
+        words: WordReader | None = None,
     ) -> None:
         self._bank = bank
         self._fetcher = fetcher
         self._budget_seconds = budget_seconds
         self._known = known
+        self.words = WordReader() if words is None else words
 
     @property
     def version(self) -> str:

@@ -19,6 +19,7 @@ from streams.encode.drafts import (
     amend,
     compose,
     draft_event,
+    joined_topics,
     plain_row,
     plan_event,
     with_late,
@@ -31,6 +32,7 @@ from streams.encode.packs import MAX_PACK_BYTES, NO_RANGE, Border, cut_packs, en
 from streams.encode.parsing import NewItem, Withdrawal, parse_interaction, parse_item
 from streams.encode.pending import PendingEvents, Waiting
 from streams.encode.user_commands import command_row
+from streams.encode.words import Words
 from streams.errors import RecordError
 from streams.metrics import CACHE, CLAMPED, DEAD_LETTERS, EVENTS, MASKED
 from streams.partitioning import partition_of
@@ -91,6 +93,7 @@ class _Batch:
     media: EncodedMedia
     items: Overlay
     outcome: Outcome
+    words: Words
     rows: dict[int, list[Row]] = field(default_factory=lambda: defaultdict(list))
     commands: dict[int, list[Row]] = field(default_factory=dict)
 
@@ -135,7 +138,9 @@ class EncodeStage:
         for wanted, error in media.unfetched.items():
             if not media.encoded[wanted].masked:
                 outcome.masked["unknown", error.reason] += 1
-        batch = _Batch(media, Overlay(self.view), outcome)
+        events = [step.event for _, step in steps if isinstance(step, Plan)]
+        words = self._media.words.read(events)
+        batch = _Batch(media, Overlay(self.view), outcome, words)
         self._renew(news, batch)
         for record, step in steps:
             if isinstance(step, ItemPlan | Withdrawal):
@@ -242,10 +247,15 @@ class EncodeStage:
         row = plain_row(plan, batch.items)
         if row is None:
             draft = draft_event(plan, batch.media)
+            draft.row.sentiment = batch.words.sentiment_of(plan.event)
+            draft.about = batch.words.topics_of(plan.event)
             row, missing = compose(draft, batch.items)
             if missing:
                 outcome.remembered.append((draft, missing))
                 outcome.late |= draft.late
+        elif plan.event.interaction.text is not None:
+            row.sentiment = batch.words.sentiment_of(plan.event)
+            row.topics = joined_topics(row.topics, batch.words.topics_of(plan.event))
         batch.rows[plan.event.record.partition].append(row)
         outcome.clamped += plan.event.clamped
         outcome.events["encoded" if row.vectors else "empty"] += 1

@@ -13,6 +13,7 @@ from state.events import ACTIONS, Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
 from state.profile import Profile, decode_profile, encode_profile, fold_profile
 from state.recommend import Audience, Recommender
+from state.signals import judged_row
 from state.store import Store
 from state.trending import ItemDelta
 from streams.engine.processor import KIND_HELD, Effects, Output, Refusal, SourceBatch, Work
@@ -307,4 +308,5 @@ def _count_items(deltas: dict[str, ItemDelta], rows: Iterable[Row]) -> None:
             delta = deltas[row.item_id] = ItemDelta(row.item_id, row.time, {})
         delta.time = max(delta.time, row.time)
         gained = 1 if row.kind == _EVENT else -1
-        delta.counts[row.action] = delta.counts.get(row.action, 0) + gained
+        action, _ = judged_row(row)
+        delta.counts[action] = delta.counts.get(action, 0) + gained

@@ -2,9 +2,9 @@
 
     python tests/bench/bench_descriptions.py --cache FOLDER [--users 200] [--model smollm2 --model-users 20]
 
-The whole chain but Kafka: deeds are folded as rows into both records, read as facts, handed over as statements,
-written, and checked. With --model a language model writes for the first so many users, before and after the
-check. --show N prints some.
+The whole chain but Kafka: deeds are folded as rows into both records, read as facts, handed over as
+statements, written, and checked. With --model a language model writes for the first so many users, before and
+after the check. --show N prints some.
 """
 
 import argparse

@@ -28,6 +28,7 @@ HELD_ENGLISH = {
     "Their comments on birds are pleased.": {"c1"},
     "Their comments on sports are critical.": {"c2"},
     "Birds are this user's favourite topic.": {"t1"},
+    "“Pumpkin pie” and sports are disliked.": {"d1", "t4"},
 }
 DROPPED_ENGLISH = {
     "This user likes cats.": "unknown-word",
@@ -71,6 +72,7 @@ HELD_CHINESE = {
     "多在晚上活动。": {"h1"},
     "关于“birds”的评论语气积极。": {"c1"},
     "这位用户喜欢园艺。": {"z1"},
+    "对“Pumpkin pie”、“sports”没有兴趣。": {"d1", "t4"},
 }
 DROPPED_CHINESE = {
     "这位用户喜欢足球。": "unknown-word",

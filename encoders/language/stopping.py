@@ -1,0 +1,18 @@
+"""Words that say nothing of what a text is about, by the lists of the package `stopwordsiso`."""
+
+from functools import lru_cache
+
+LANGUAGES = ("en", "zh", "ru", "ar", "ja", "ko")
+"""Those whose words are no words of content in another of them, as `war` and `die` of German would be."""
+
+
+def is_stop_word(word: str) -> bool:
+    """Whether a word in lower case is one in any of LANGUAGES."""
+    return word.replace("’", "'") in _words()
+
+
+@lru_cache
+def _words() -> frozenset[str]:
+    import stopwordsiso
+
+    return frozenset(stopwordsiso.stopwords(LANGUAGES))
