@@ -21,7 +21,7 @@ RECENT = 12
 """So many of the latest events are held against all before them."""
 LEAST = 5.0
 """Fewer events on either side, weighed, say nothing of a trend."""
-SURE = 2.6
+SURE = 3.0
 """Standard errors between the two shares at which a topic moves. 1.96 would do for events that come by chance
 alone, yet what people do comes in runs (docs/decisions/0021)."""
 STILL = 1.0
