@@ -39,6 +39,8 @@ LEAST_EVENTS = 12
 """Fewer events, on fewer days, say nothing of when a user is about."""
 
 LEAST_SENTIMENT = 0.1
+WHOLE = 0.999
+"""A dislike that weighs less is a comment (`state.signals.judged`)."""
 
 LIKING = (Action.LIKE, Action.SAVE, Action.SHARE, Action.PURCHASE)
 """What says that an item is liked; views and clicks say that it was met."""
@@ -118,7 +120,7 @@ class CommentFact(msgspec.Struct, frozen=True, omit_defaults=True):
     time: int
     topics: tuple[str, ...] = ()
     sentiment: float | None = None
-    """-1 to 1, where the comment came with a rating (`value` of the event)."""
+    """-1 to 1; none where nobody judged it, or it sounds neutral."""
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,7 +150,7 @@ class _Past(NamedTuple):
     mark: bytes
     item: Shown | None
     factor: float
-    """How much more or less than others of its action it weighs (`state.signals`)."""
+    """By how much it weighs more or less than others of its action (`state.signals`)."""
 
 
 def read_facts(
@@ -193,7 +195,7 @@ def _facts(bare: Facts, known: tuple[list[_Past], Profile], shelf: Shelf, zone: 
         liked=_liked(past, disliked.keys()),
         disliked=_disliked(past, disliked, shelf),
         searches=tuple(SearchFact(words, time) for time, words in searches),
-        comments=_comments(past),
+        comments=_comments(past, disliked.keys()),
         day_parts=_day_parts([event.time for event in past], zone),
     )
 
@@ -309,23 +311,22 @@ def _item_fact(item: Shown, time: int, actions: tuple[Action, ...] = ()) -> Item
     return ItemFact(item.item_id, item.title, time, actions, item.topics, item.seen, item.said)
 
 
-def _comments(past: Sequence[_Past]) -> tuple[CommentFact, ...]:
-    return tuple(
-        CommentFact(
-            event.item.item_id, event.item.title, event.time, event.item.topics, _sentiment(event.factor)
-        )
-        for event in past
-        if event.item is not None and event.action is Action.COMMENT
-    )[:EXAMPLES]
-
-
-def _sentiment(factor: float) -> float | None:
-    """Of a comment, by what its rating made of its weight: none of it to twice (`state.signals.factors`).
-
-    What weighs as much as a comment without a rating says nothing.
-    """
-    sentiment = round(min(max(factor - 1.0, -1.0), 1.0), 2)
-    return sentiment if abs(sentiment) >= LEAST_SENTIMENT else None
+def _comments(past: Sequence[_Past], disliked: Set[bytes]) -> tuple[CommentFact, ...]:
+    """A comment against its item lies in the ring as a dislike, though the item was never disliked."""
+    found = []
+    for event in past:
+        if event.item is None:
+            continue
+        if event.action is Action.COMMENT:
+            sentiment = event.factor - 1.0
+        elif event.action is Action.DISLIKE and event.mark not in disliked and event.factor < WHOLE:
+            sentiment = -event.factor
+        else:
+            continue
+        item = event.item
+        told = round(sentiment, 2) if abs(sentiment) >= LEAST_SENTIMENT else None
+        found.append(CommentFact(item.item_id, item.title, event.time, item.topics, told))
+    return tuple(found[:EXAMPLES])
 
 
 def _modalities(shares: Sequence[float]) -> dict[str, float]:

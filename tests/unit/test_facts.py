@@ -109,16 +109,18 @@ def test_searches_and_comments_are_told_latest_first() -> None:
     assert names(found.comments) == ["item-4"]
 
 
-def test_how_a_comment_sounds_is_what_its_rating_made_of_its_weight() -> None:
+def test_comments_are_told_of_with_how_they_sound() -> None:
     rows = [
-        row("ann", 1, ITEMS[1], Action.COMMENT, text="lovely", value=0.9),
-        row("ann", 2, ITEMS[2], Action.COMMENT, text="awful", value=0.0),
+        row("ann", 1, ITEMS[1], Action.COMMENT, text="lovely", sentiment=0.8),
+        row("ann", 2, ITEMS[2], Action.COMMENT, text="awful", sentiment=-0.7),
         row("ann", 3, ITEMS[3], Action.COMMENT, text="so so"),
+        row("ann", 4, ITEMS[4], Action.DISLIKE),
     ]
-    assert [comment.sentiment for comment in facts(rows).comments] == [
-        None,
-        -1.0,
-        pytest.approx(0.8, abs=0.01),
+    told = [(comment.item_id, comment.sentiment) for comment in facts(rows).comments]
+    assert told == [
+        ("item-3", None),
+        ("item-2", pytest.approx(-0.7, abs=0.01)),
+        ("item-1", pytest.approx(0.8, abs=0.01)),
     ]
 
 
