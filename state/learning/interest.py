@@ -200,7 +200,8 @@ class InterestModel(SequenceModel):
         y = self.dropout(vectors)
         if self.shape.actions:
             y = y + embedding(batch.action, self.event_action) + embedding(batch.dwell, self.event_dwell)
-        return self.event(y, self.dropout)
+        x: Tensor = self.event(y, self.dropout)
+        return x
 
     def _query(self, batch: Batch, window: Window, x: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
         """x_T and LN(x_T) of the latest event that asks, [b, l, DIM]; zero where there is none."""

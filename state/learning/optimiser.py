@@ -1,6 +1,6 @@
 """AdamW (Loshchilov and Hutter, arXiv 1711.05101) with warm-up and a limit on the slope's length.
 
-That of torch takes ten seconds to import, more than a small training takes.
+That of torch takes longer to import than a small training takes.
 """
 
 from collections.abc import Sequence

@@ -108,7 +108,16 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         return self._replace(
-            **{name: each.to(device) for name, each in self._asdict().items() if isinstance(each, Tensor)}
+            item=self.item.to(device),
+            time=self.time.to(device),
+            action=self.action.to(device),
+            weight=self.weight.to(device),
+            dwell=self.dwell.to(device),
+            until=self.until.to(device),
+            wanted=self.wanted.to(device),
+            rejected=self.rejected.to(device),
+            liked=self.liked.to(device),
+            rating=self.rating.to(device),
         )
 
 
