@@ -5,6 +5,7 @@ Encoders and the pipeline take seconds to import, and are where they are needed 
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import numpy as np
 
 from state.errors import StateError
 from state.layout import SHARED_DIM
+from state.learning.baselines.choosing import sampled
 from state.learning.contenders import contender
 from state.learning.dataset import Dataset, content_of
 from state.learning.evaluation import EvaluationOptions, Evaluator
@@ -40,7 +42,8 @@ Tell = Callable[[int], None]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the command was asked for. `events` bounds the replay to the last so many; 0 takes all."""
+    """What the command was asked for. `events` bounds the replay to the last so many, `targets` the test to
+    so many events, evenly taken; 0 takes all."""
 
     source: Path
     protocols: tuple[str, ...]
@@ -49,6 +52,7 @@ class Wanted(msgspec.Struct, frozen=True):
     test_share: float = 0.2
     validation_share: float = 0.1
     events: int = 0
+    targets: int = 0
 
 
 class Findings(msgspec.Struct):
@@ -83,8 +87,10 @@ def findings_of(wanted: Wanted, settings: Settings, command: str) -> Findings:
 
 def split_by(protocol: str, dataset: Dataset, wanted: Wanted) -> Split:
     if protocol == LEAVE_ONE_OUT:
-        return leave_one_out(dataset.interactions)
-    return temporal(dataset.interactions, wanted.test_share, wanted.validation_share)
+        split = leave_one_out(dataset.interactions)
+    else:
+        split = temporal(dataset.interactions, wanted.test_share, wanted.validation_share)
+    return replace(split, test=sampled(split.test, wanted.targets)) if wanted.targets else split
 
 
 def encoded(dataset: Dataset, settings: Settings) -> ItemContent | None:

@@ -38,6 +38,7 @@ QUICK = "random,popularity,recent-popularity,recency-mean,item-knn,content-prior
 @click.option("--test-share", type=float, default=0.2, show_default=True, help="Of the events, by time.")
 @click.option("--validation-share", type=float, default=0.1, show_default=True)
 @click.option("--events", type=click.IntRange(0), default=0, help="Replay the last so many alone; 0 for all.")
+@click.option("--targets", type=click.IntRange(0), default=0, help="At most so many test events; 0 for all.")
 @click.pass_obj
 def evaluate(
     settings: Settings,
@@ -58,6 +59,7 @@ def evaluate(
     test_share: float,
     validation_share: float,
     events: int,
+    targets: int,
 ) -> None:
     """Measure models on interactions that are already known.
 
@@ -88,6 +90,7 @@ def evaluate(
         test_share,
         validation_share,
         events,
+        targets,
     )
     for path in (report, json_file):
         if path is not None and not path.parent.is_dir():
@@ -109,6 +112,11 @@ def _command(wanted: "Wanted") -> str:
     parts.append(f"--models {','.join(Path(name).name for name in measure.models)} --seeds {measure.seeds}")
     flags = {"--cold": measure.cold, "--missing": measure.missing, "--keep-seen": not measure.hide_seen}
     parts += [flag for flag, given in flags.items() if given]
-    numbers = {"--min-user": reading.min_user, "--min-item": reading.min_item, "--events": wanted.events}
+    numbers = {
+        "--min-user": reading.min_user,
+        "--min-item": reading.min_item,
+        "--events": wanted.events,
+        "--targets": wanted.targets,
+    }
     parts += [f"{flag} {number}" for flag, number in numbers.items() if number]
     return " ".join(parts)

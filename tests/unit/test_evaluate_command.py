@@ -117,6 +117,15 @@ def test_a_narrow_terminal_gets_whole_cells_of_fewer_columns(dataset: Dataset) -
     assert "hr@20" not in shown.getvalue()
 
 
+def test_so_many_test_events_are_taken_evenly(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    arguments = ("--from", folder, "--protocol", "temporal", "--models", "popularity", "--json", out)
+    assert run(*arguments, "--targets", 50).exit_code == 0
+    data = json.loads(out.read_text())["evaluations"][0]["data"]
+    assert (data["test_events"], data["train_events"]) == (50, 1_050)
+    assert data["test_users"] > 20
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
