@@ -46,13 +46,15 @@ class Feed:
         self.states: dict[bytes, bytes] = {}
         self.outputs: dict[bytes, list[bytes]] = defaultdict(list)
         self.events = 0
+        self.aborts = 0.1
+        """How often one that is aborted comes before a transaction."""
 
     def send(self, packs: int) -> None:
         """So many packs, over all partitions, in transactions of a few."""
         while packs > 0:
             several = min(packs, self._random.randint(1, 8))
             packs -= several
-            if self._random.random() < 0.1:
+            if self._random.random() < self.aborts:
                 self._transact([(0, pack(self._next[0], ["lost"]))], commit=False)
             self._transact([self._pack() for _ in range(several)], commit=True)
 

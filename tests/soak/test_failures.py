@@ -199,6 +199,7 @@ def test_a_consumer_that_hangs(stage: Stage) -> None:
 @pytest.mark.parametrize(("how", "seconds"), [("restart", 0.0), ("stop", 15.0), ("pause", 60.0)])
 def test_a_broker_that_is_away(stage: Stage, shared: LocalCluster, how: str, seconds: float) -> None:
     words = {"restart": "broker restarted", "stop": "broker down for 15 s", "pause": "broker silent for 60 s"}
+    stage.spare_aborts()
     try:
         with trial(stage, words[how]) as run:
             (shared.pause if how == "pause" else shared.stop)()
