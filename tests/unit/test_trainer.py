@@ -61,7 +61,7 @@ SPLIT = leave_one_out(walks(60))
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns_what_follows(kind: str) -> None:
-    made = train(plan(kind, epochs=15), task(SPLIT), lambda done: None, CPU)
+    made = train(plan(kind, epochs=10), task(SPLIT), lambda done: None, CPU)
     found = per_event(rank(made.recommender, SPLIT.test, RankingOptions(hide_seen=False)))
     assert found["hr@5"].mean() > 0.35  # chance is .1
     assert made.outcome.course.losses[-1] < made.outcome.course.losses[0]
@@ -126,7 +126,7 @@ def test_items_that_training_never_saw_are_found_by_their_content() -> None:
     source = walks()
     split = leave_one_out(source)
     seen = split.train.subset(~cold[split.train.item])
-    made = train(plan("interest", 5), Task(seen, split.validation, content, 0), lambda done: None, CPU)
+    made = train(plan("interest", 4), Task(seen, split.validation, content, 0), lambda done: None, CPU)
     scores = made.recommender.scores(split.test.histories())
     own = scores[:, cold].argmax(axis=1)
     assert (own == split.test.items // GROUP).mean() > 0.8
@@ -142,7 +142,7 @@ def test_what_a_user_turned_away_is_not_recommended_again() -> None:
     split = leave_one_out(told)
     ranked = {}
     for avoid in (True, False):
-        schedule = msgspec.structs.replace(plan("interest", 4).schedule, loss=LossSettings(avoid=avoid))
+        schedule = msgspec.structs.replace(plan("interest", 3).schedule, loss=LossSettings(avoid=avoid))
         made = train(Plan(schedule=schedule), task(split), lambda done: None, CPU)
         scores = made.recommender.scores(split.test.histories())
         skipped = ((split.test.items // GROUP + 1) % GROUPS) * GROUP
@@ -200,7 +200,7 @@ def test_the_whole_softmax_has_the_slopes_of_cross_entropy() -> None:
 
 def test_more_items_than_a_whole_softmax_takes_are_sampled() -> None:
     few = LossSettings(whole_until=10, negatives=32)
-    schedule = msgspec.structs.replace(plan("interest", 6).schedule, loss=few)
+    schedule = msgspec.structs.replace(plan("interest", 5).schedule, loss=few)
     made = train(Plan(schedule=schedule), task(SPLIT), lambda done: None, CPU)
     found = per_event(rank(made.recommender, SPLIT.test, RankingOptions(hide_seen=False)))
     assert found["hr@5"].mean() > 0.35  # chance is .1

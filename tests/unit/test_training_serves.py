@@ -132,7 +132,7 @@ EVENTS = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=60), st.sampled_from(sorted(MODELS)))
 def test_any_history(events: list[tuple[int, int, int, float, float]], kind: str) -> None:
     assert_serves(MODELS[kind], one_user(events))
