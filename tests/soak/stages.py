@@ -84,6 +84,7 @@ class Stage(ABC):
     def sending(self) -> AbstractContextManager[None]:
         """An even load, in the background."""
 
+    @abstractmethod
     def spare_aborts(self) -> None:
         """Let the load have no transactions that are aborted on purpose.
 
@@ -215,6 +216,9 @@ class WorkersStage(Stage):
 
     def sending(self) -> AbstractContextManager[None]:
         return self._feed.sending(EVENTS_PER_SECOND)
+
+    def spare_aborts(self) -> None:
+        """There are none: what the encode worker aborts it does again."""
 
     def events(self) -> int:
         return self._feed.sent
