@@ -25,9 +25,17 @@ def limit_threads(threads: int) -> None:
     torch.set_num_threads(max(1, threads))
 
 
-def working_dtype(device: torch.device) -> torch.dtype:
-    """Half precision pays on CUDA alone; a CPU has no fast half convolution."""
-    return torch.float16 if device.type == "cuda" else torch.float32
+def working_dtype(device: torch.device, trained: torch.dtype | None = None) -> torch.dtype:
+    """Half precision pays on CUDA alone; a CPU has no fast half convolution.
+
+    What was trained in bfloat16 may leave float16's range of 65,504: it keeps to bfloat16, or to float32 on a
+    device without it.
+    """
+    if device.type != "cuda":
+        return torch.float32
+    if trained is not torch.bfloat16:
+        return torch.float16
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
 
 
 def fixed_batch(device: torch.device) -> int | None:

@@ -1,7 +1,7 @@
 """Where a model's files are: a local folder, or a snapshot of a hub repository in the local cache."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from encoders.device import resolve_device, working_dtype
 from encoders.errors import ArtifactError
+from encoders.hub.precision import trained_dtype
 from encoders.hub.settings import HubModel
 
 FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
@@ -69,14 +70,16 @@ def find_model(name: str, hub: HubModel, device: torch.device) -> ModelFiles:
     Raises ArtifactError for a folder that holds no model, and for a hub model that cannot be had.
     """
     device = resolve_device(hub.device) if hub.device else device
-    dtype = working_dtype(device) if hub.dtype == "auto" else getattr(torch, hub.dtype)
     folder = Path(hub.model).expanduser() if _is_path(hub.model) else _snapshot(name, hub)
     if not (folder / "config.json").is_file():
         raise ArtifactError(
             f"{section(name)}.model: {folder} holds no config.json; "
             "name a folder that `save_pretrained` wrote, or a model of the hub"
         )
-    return ModelFiles(name, hub, folder, device, dtype)
+    files = ModelFiles(name, hub, folder, device, torch.float32)
+    trained = trained_dtype(folder, files.config)
+    dtype = working_dtype(device, trained) if hub.dtype == "auto" else getattr(torch, hub.dtype)
+    return replace(files, dtype=dtype)
 
 
 def _is_path(model: str) -> bool:

@@ -34,7 +34,8 @@ class HubModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window_seconds: Annotated[float, Meta(gt=0)] = 10.0
     """Longer sounds are seen in windows of so many seconds, and their vectors averaged."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Numbers that the model computes with: half precision on CUDA, else float32."""
+    """Numbers that the model computes with. `auto` is half precision on CUDA, bfloat16 for what was trained
+    in it and float16 for others, and float32 elsewhere."""
     device: str = ""
     """Of this model alone; empty means `encoders.device`."""
     batch_cost: WholeNumber = 0

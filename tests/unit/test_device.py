@@ -32,6 +32,17 @@ def test_half_precision_and_fixed_batches_are_for_cuda_alone() -> None:
     assert fixed_batch(torch.device("cuda:0")) == 32
 
 
+@pytest.mark.parametrize(("able", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_what_was_trained_in_bfloat16_keeps_its_range(
+    monkeypatch: pytest.MonkeyPatch, able: bool, expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: able)
+    cuda = torch.device("cuda")
+    assert working_dtype(cuda, torch.bfloat16) is expected
+    assert working_dtype(cuda, torch.float16) is working_dtype(cuda, torch.float32) is torch.float16
+    assert working_dtype(torch.device("cpu"), torch.bfloat16) is torch.float32
+
+
 def test_threads_are_limited() -> None:
     before = torch.get_num_threads()
     try:

@@ -226,6 +226,35 @@ def test_half_precision_lies_close_and_has_the_same_version() -> None:
     np.testing.assert_allclose(half.encode(TEXTS), text("bert").encode(TEXTS), atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("config", "saved", "expected"),
+    [
+        ({"dtype": "bfloat16"}, torch.float32, torch.bfloat16),
+        ({"torch_dtype": "bfloat16"}, torch.float32, torch.bfloat16),
+        ({"text_config": {"dtype": "bfloat16"}}, torch.float32, torch.bfloat16),
+        ({"dtype": "float32"}, torch.bfloat16, torch.float16),
+        ({}, torch.bfloat16, torch.bfloat16),
+        ({}, torch.float32, torch.float16),
+        ({"model_type": "umt5", "dtype": "float32"}, torch.float32, torch.bfloat16),
+    ],
+)
+def test_half_precision_on_cuda_is_what_the_model_was_trained_in(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: dict[str, object],
+    saved: torch.dtype,
+    expected: torch.dtype,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file({"weight": torch.zeros(2, 2, dtype=saved)}, tmp_path / "model.safetensors")
+    found = find_model("own", HubModel(model=str(tmp_path)), torch.device("cuda"))
+    assert found.dtype is expected
+    told = HubModel(model=str(tmp_path), dtype="float16")
+    assert find_model("own", told, torch.device("cuda")).dtype is torch.float16
+    assert find_model("own", HubModel(model=str(tmp_path)), CPU).dtype is torch.float32
+
+
 def test_the_cache_of_the_hub_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
