@@ -15,7 +15,7 @@ IMAGE_SIDE = 512
 FRAME_SIDE = 320
 """Longest side of a decoded key frame, pixels."""
 
-DECODER_VERSION = "2"
+DECODER_VERSION = "3"
 """Part of the vector cache's keys: raise it when the same bytes decode to other samples."""
 
 

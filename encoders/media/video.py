@@ -31,6 +31,10 @@ FREE_RATE = 25.0
 class Looks:
     """Pictures of a clip, in their order: small grey ones to compare, larger ones to keep."""
 
+    size: tuple[int, int] = (0, 0)
+    """Width and height of what is kept, before it is turned."""
+    turns: int = 0
+    """Quarters of a circle, counter-clockwise, that the clip is turned by to be seen as it is meant."""
     greys: list[Frames] = field(default_factory=list)
     pictures: list[Frames] = field(default_factory=list)
     next_second: float = 0.0
@@ -45,16 +49,14 @@ class Looks:
         self.next_second = max(second, self.next_second) + 1.0 / LOOKS_PER_SECOND
         grey_width, grey_height = GREY_SIZE
         self.greys.append(frame.reformat(width=grey_width, height=grey_height, format="gray").to_ndarray())
-        # The size of the first picture holds for all: a stream may change its size on the way.
-        width, height = self._size(frame)
-        self.pictures.append(frame.reformat(width=width, height=height, format="rgb24").to_ndarray())
-
-    def _size(self, frame: Any) -> tuple[int, int]:
-        if self.pictures:
-            height, width = self.pictures[0].shape[:2]
-            return width, height
-        scale = min(1.0, FRAME_SIDE / max(frame.width, frame.height))
-        return max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+        # Size and turn of the first picture hold for all: a stream may change them on the way.
+        if not self.pictures:
+            self.size = _size(frame)
+            # Phones write what their sensor saw, and beside it how the phone was held.
+            self.turns = round(frame.rotation / 90) % 4
+        width, height = self.size
+        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        self.pictures.append(np.ascontiguousarray(np.rot90(picture, self.turns)))
 
 
 def decode_video(content: bytes, settings: EncoderSettings) -> tuple[Frames, Samples | None]:
@@ -72,6 +74,11 @@ def decode_video(content: bytes, settings: EncoderSettings) -> tuple[Frames, Sam
         raise MediumError("broken" if looks.failures else "empty", "no frame of the video decodes")
     kept = WAYS[settings.key_frames](np.stack(looks.greys), settings.max_video_frames)
     return np.stack([looks.pictures[index] for index in kept]), sound
+
+
+def _size(frame: Any) -> tuple[int, int]:
+    scale = min(1.0, FRAME_SIDE / max(frame.width, frame.height))
+    return max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
 
 
 def has_pictures(container: Any) -> bool:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from encoders.base import Modality
 from tests.hostile.case import Case
-from tests.unit.media_samples import image_bytes, picture, scenes, sound_bytes, tone, video_bytes
+from tests.unit.media_samples import image_bytes, picture, scenes, sound_bytes, tone, turned, video_bytes
 
 CODECS = (
     ("mp4", "mpeg4"), ("matroska", "libx264"), ("webm", "libvpx"), ("webm", "libvpx-vp9"), ("avi", "mjpeg"),
@@ -58,6 +58,13 @@ def _odd_clips() -> Iterator[Case]:
         "too_large",
     )
     yield Case("a clip with sound", video_bytes(_clip(), samples=tone(0.5)), "encoded")
+    yield Case("a clip of a phone held upright", turned(video_bytes(_clip()), 1), "encoded")
+    skewed = turned(video_bytes(_clip()), 0)
+    start = skewed.index(b"tkhd") + 44
+    noise = np.random.default_rng(7).bytes(36)
+    yield Case("a clip turned by nonsense", skewed[:start] + noise + skewed[start + 36 :], "encoded")
+    nothing = skewed[:start] + bytes(36) + skewed[start + 36 :]
+    yield Case("a clip turned by nothing", nothing, "encoded")
     yield Case("a clip called jpg", video_bytes(_clip()), "encoded", called="x.jpg")
     yield Case("a clip said to be sound", video_bytes(_clip()), "unsupported", Modality.AUDIO)
     yield Case("a clip said to be an image", video_bytes(_clip()), "unsupported", Modality.IMAGE)

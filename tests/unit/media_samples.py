@@ -1,6 +1,7 @@
 """Media made on the fly for the tests of fetching and decoding."""
 
 import io
+import struct
 import wave
 
 import av
@@ -79,6 +80,16 @@ def video_bytes(
         if samples is not None:
             _write_sound(file, sound, samples, 44100)
     return out.getvalue()
+
+
+def turned(clip: bytes, quarters: int) -> bytes:
+    """An MP4 whose picture track is to be shown turned clockwise by so many quarters of a circle."""
+    cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]
+    one, whole = 1 << 16, 1 << 30
+    matrix = struct.pack(">9i", cosine * one, sine * one, 0, -sine * one, cosine * one, 0, 0, 0, whole)
+    # The matrix lies 40 bytes behind the name of the track's header (ISO 14496-12, version 0).
+    start = clip.index(b"tkhd") + 44
+    return clip[:start] + matrix + clip[start + len(matrix) :]
 
 
 def _write_sound(file, stream, samples, rate):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from media_samples import scenes, sound_bytes, tone, video_bytes, wav_bytes
+from media_samples import scenes, sound_bytes, tone, turned, video_bytes, wav_bytes
 
 from encoders.base import Medium, Modality
 from encoders.errors import MediumError
@@ -60,6 +60,18 @@ def test_frames_are_small() -> None:
     decoded = decode_medium(Medium(clip), SETTINGS)
     assert decoded.frames is not None
     assert decoded.frames.shape == (1, 180, 320, 3)
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_phone_held_upright_is_seen_upright(quarters: int) -> None:
+    pixels = np.zeros((48, 96, 3), np.uint8)
+    pixels[:, :48, 0], pixels[:, 48:, 2], pixels[:24, :, 1] = 200, 200, 120
+    clip = turned(video_bytes([pixels] * 5), quarters)
+    decoded = decode_medium(Medium(clip), SETTINGS)
+    assert decoded.frames is not None
+    expected = np.rot90(pixels, -quarters)
+    assert decoded.frames.shape == (1, *expected.shape)
+    assert np.abs(decoded.frames[0].astype(int) - expected).mean() < 12
 
 
 def test_only_the_first_seconds_are_read() -> None:
