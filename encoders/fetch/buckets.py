@@ -1,11 +1,14 @@
 """References into object stores, through fsspec and the package of the store, where they are installed."""
 
 import importlib
+import time
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from encoders.errors import MediumError
 from encoders.fetch.addresses import is_allowed_host
+from encoders.fetch.leaving import within
 from encoders.fetch.passing import PassingError
 from encoders.fetch.request import Answer, FetchRequest, Validators
 from encoders.settings import FetchSettings
@@ -14,16 +17,22 @@ EXTRAS = {"s3": "s3", "gs": "gcs"}
 """Scheme to the extra of this package that brings what reads it."""
 BUCKET_SCHEMES = tuple(EXTRAS)
 ETAGS = ("ETag", "etag", "md5Hash")
+PART = 1024 * 1024
 MODIFIED = ("LastModified", "updated", "mtime", "created")
 
 
-def read_object(request: FetchRequest, settings: FetchSettings) -> Answer:
+def read_object(request: FetchRequest, settings: FetchSettings, latest: float) -> Answer:
     """The bytes of an object, unless the store says that what is known still holds.
 
     The allow-list of hosts names the buckets, and must: an object is read with this process's own rights,
     which whoever sends a reference should not borrow. Raises MediumError: "unsupported" where the packages
-    are not installed, "refused", "missing", "too_large"; PassingError for what another try may mend.
+    are not installed, "refused", "missing", "too_large", "too_slow" at `latest` (of time.monotonic), however
+    the store hangs; PassingError for what another try may mend.
     """
+    return within(partial(_read_object, request, settings, latest), latest)
+
+
+def _read_object(request: FetchRequest, settings: FetchSettings, latest: float) -> Answer:
     bucket, path, scheme = _parts(request.uri, settings)
     system = _file_system(scheme)
     try:
@@ -33,7 +42,7 @@ def read_object(request: FetchRequest, settings: FetchSettings) -> Answer:
             return Answer(None, validators, settings.fresh_seconds)
         _check_size(int(known.get("size") or 0), settings.max_bytes)
         with system.open(path, "rb") as file:
-            content: bytes = file.read(settings.max_bytes + 1)
+            content = _content(file, settings.max_bytes, latest)
     except FileNotFoundError as error:
         raise MediumError("missing", f"no such object in {bucket}") from error
     except PermissionError as error:
@@ -43,7 +52,6 @@ def read_object(request: FetchRequest, settings: FetchSettings) -> Answer:
     except Exception as error:
         # Every store has exceptions of its own.
         raise PassingError(MediumError("missing", f"{type(error).__name__}: {error}"[:200])) from error
-    _check_size(len(content), settings.max_bytes)
     return Answer(content, validators, settings.fresh_seconds)
 
 
@@ -60,6 +68,17 @@ def _parts(uri: str, settings: FetchSettings) -> tuple[str, str, str]:
 def _check_size(size: int, most: int) -> None:
     if size > most:
         raise MediumError("too_large", f"{size} bytes, {most} allowed")
+
+
+def _content(file: Any, most: int, latest: float) -> bytes:
+    """All of the file, in parts, so that a slow one ends in time."""
+    content = bytearray()
+    while part := file.read(min(PART, most + 1 - len(content))):
+        content += part
+        _check_size(len(content), most)
+        if time.monotonic() >= latest:
+            raise MediumError("too_slow", "the time for this fetch is used up")
+    return bytes(content)
 
 
 def _first(known: dict[str, Any], keys: tuple[str, ...]) -> str:

@@ -112,7 +112,7 @@ class Fetcher:
         if scheme in HTTP_SCHEMES:
             return patiently(partial(self._http.get, request, latest), latest)
         if scheme in BUCKET_SCHEMES:
-            return patiently(partial(read_object, request, settings), latest)
+            return patiently(partial(read_object, request, settings, latest), latest)
         raise MediumError("unsupported", f"nothing here reads {scheme[:20]!r} references")
 
 

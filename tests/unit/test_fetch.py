@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import importlib
+import io
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -16,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encoders.errors import REASONS, MediumError
-from encoders.fetch import Fetcher, FetchRequest
+from encoders.fetch import Fetcher, FetchRequest, buckets
 from encoders.fetch.addresses import Resolver, is_allowed_host, is_public
 from encoders.fetch.failures import Failures
 from encoders.fetch.freshness import fresh_seconds
@@ -246,6 +248,59 @@ def test_an_object_store_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(MoodyStore, "failures", 99)
     assert reason_of(settings, "s3://pictures/moody") == "missing"
     assert MoodyStore.failures == 96
+
+
+class HungStore(MemoryFileSystem):
+    """Never answers, until the test is over."""
+
+    over = threading.Event()
+    cachable = False
+
+    def info(self, path: str, **options: object) -> dict[str, object]:
+        assert type(self).over.wait(300)
+        raise OSError("too late")
+
+
+def test_a_store_that_hangs_keeps_no_thread_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY._registry, "s3", HungStore)
+    monkeypatch.setattr(HungStore, "over", threading.Event())
+    settings = FetchSettings(
+        schemes=("s3", "data"),
+        hosts=("pictures",),
+        timeout_seconds=0.2,
+        concurrency=1,
+    )
+    fetcher = Fetcher(settings)
+    try:
+        (hung,) = fetcher.fetch_many([FetchRequest("s3://pictures/a")], 30.0)
+        (after,) = fetcher.fetch_many([FetchRequest("data:,words")], 5.0)
+    finally:
+        HungStore.over.set()
+        fetcher.close()
+    assert isinstance(hung, MediumError)
+    assert hung.reason == "too_slow"
+    assert after == b"words"
+
+
+class DrippingFile(io.BytesIO):
+    """Gives a byte at a time, and the time is used up with the first."""
+
+    def __init__(self, clock: list[float]) -> None:
+        super().__init__(b"content")
+        self._clock = clock
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._clock[0] += 60.0
+        return super().read(1)
+
+
+def test_a_store_that_drips_is_left_by_its_own_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(buckets, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    file = DrippingFile(clock)
+    with pytest.raises(MediumError, match="too_slow"):
+        buckets._content(file, 100, 30.0)
+    assert file.tell() == 1
 
 
 def test_an_object_that_did_not_change_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
