@@ -47,6 +47,14 @@ def test_modes_keep_their_brightness(mode: str, kind: str) -> None:
     assert abs(float(decoded.mean()) - 128) < 4
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+@pytest.mark.parametrize("colour", [(220, 40, 30), (20, 200, 60), (30, 50, 210), (240, 220, 20)])
+def test_cmyk_keeps_its_colours(kind: str, colour: tuple[int, int, int]) -> None:
+    inks = Image.new("RGB", (40, 30), colour).convert("CMYK")
+    decoded = decode_image(image_bytes(inks, kind), MOST)
+    assert np.abs(decoded.astype(int).mean(axis=(0, 1)) - colour).max() < 8
+
+
 def test_alpha_is_over_white() -> None:
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     assert (decode_image(image_bytes(clear, "PNG"), MOST) == 255).all()
