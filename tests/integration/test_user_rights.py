@@ -233,6 +233,8 @@ def roll(settings: Settings, folder: Path, words: list[bytes]) -> None:
     ]:
         assert time.monotonic() < deadline, f"still in {dirty}"
         produce_json(settings, settings.topics.interactions, [event("bob", number)])
+        # Nobody describes here: but for this, nulls alone would lie in the topic, and its last segment stays.
+        produce_json(settings, settings.topics.interest_descriptions, [("eve", {"number": number})])
         number += 1
         time.sleep(0.3)
 
