@@ -15,7 +15,8 @@ from encoders.hub.towers import TextTower, has_towers
 from encoders.hub.weights import load_weights, placed, version_of
 
 CHARACTERS_A_TOKEN = 3
-"""Of the scripts with letters, carefully: what a window has beyond the tokens that are read is not seen."""
+"""Of the scripts with letters, carefully: what a window has beyond the tokens that are read is not seen. A
+sign of a dense script, Chinese for one, is a token."""
 
 Read = Callable[[TokenBatch], torch.Tensor]
 
@@ -28,6 +29,7 @@ class HubText:
     """
 
     modality = Modality.TEXT
+    letters_a_sign = CHARACTERS_A_TOKEN
 
     def __init__(self, files: ModelFiles) -> None:
         from transformers import AutoModel, AutoModelForTextEncoding

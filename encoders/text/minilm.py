@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from encoders.base import Float32, Modality
 from encoders.device import fixed_batch, working_dtype
 from encoders.exported import Run, exported
+from encoders.media.windows import LETTERS
 from encoders.text.rows import CPU_TOKENS, MOST_ROWS, rows_by_cost
 
 DIM = 384
@@ -30,6 +31,7 @@ class MiniLm:
     modality = Modality.TEXT
     dim = DIM
     window_characters = WINDOW
+    letters_a_sign = LETTERS
 
     def __init__(self, device: torch.device, threads: int | None = None) -> None:
         """With `threads`, ONNX Runtime computes on the CPU with so many, where it is installed."""

@@ -20,22 +20,33 @@ class ReadsSoMuch(Protocol):
     def window_characters(self) -> int: ...
 
 
+@runtime_checkable
+class ReadsTokens(ReadsSoMuch, Protocol):
+    """One that counts tokens, of which a sign of a dense script takes as many as so many letters do."""
+
+    @property
+    def letters_a_sign(self) -> int: ...
+
+
 class Windowed:
     """An encoder of texts that sees the whole of each, in at most `most` windows spread over it."""
 
     modality = Modality.TEXT
 
-    def __init__(self, encoder: Encoder[str], size: int, most: int) -> None:
+    def __init__(self, encoder: Encoder[str], size: int, most: int, letters: int = 1) -> None:
         self._encoder = encoder
         self._size = size
         self._most = most
+        self._letters = letters
         self.name = encoder.name
         self.dim = encoder.dim
         self.version = f"{encoder.version}-windows-{size}x{most}"
+        if letters > 1:
+            self.version += f"-by-{letters}"
 
     def encode(self, batch: Sequence[str]) -> Float32:
         """Float32 [n, dim]: as by the encoder for texts of one window, else the windows' mean, as long."""
-        windows = [text_windows(text, self._size, self._most) for text in batch]
+        windows = [text_windows(text, self._size, self._most, self._letters) for text in batch]
         flat = [window for each in windows for window in each]
         if len(flat) == len(batch):
             return self._encoder.encode(flat)
@@ -48,5 +59,6 @@ class Windowed:
 def windowed(encoder: Encoder[str], most: int) -> Encoder[str]:
     """The encoder, seeing long texts in windows where it does not read them whole."""
     if isinstance(encoder, ReadsSoMuch) and most > 1:
-        return Windowed(encoder, encoder.window_characters, most)
+        letters = encoder.letters_a_sign if isinstance(encoder, ReadsTokens) else 1
+        return Windowed(encoder, encoder.window_characters, most, letters)
     return encoder

@@ -3,11 +3,10 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoders.media.windows import pooled, sample_windows, text_windows
+from encoders.media.windows import LETTERS, pooled, text_windows
 
 
 def test_a_text_that_fits_is_its_own_window() -> None:
@@ -27,8 +26,18 @@ def test_windows_begin_at_words_overlap_and_reach_the_end() -> None:
 
 
 def test_text_without_blanks_is_cut_anywhere() -> None:
-    windows = text_windows("世" * 1000, 300, 100)
+    windows = text_windows("x" * 1000, 300, 100)
     assert {len(window) for window in windows} == {300}
+
+
+def test_signs_that_are_a_token_each_count_as_several_letters() -> None:
+    text = "".join(chr(0x4E00 + number) for number in range(1000))
+    windows = text_windows(text, 400, 1000, LETTERS)
+    assert max(map(len, windows)) == 400 // LETTERS
+    assert set("".join(windows)) == set(text)
+    mixed = "plain words of an alphabet " * 10 + text[:100]
+    assert text_windows(mixed, 670, 4, LETTERS) == [mixed]
+    assert len(text_windows(mixed, 669, 4, LETTERS)) > 1
 
 
 def test_of_a_book_so_many_windows_are_taken_from_first_to_last() -> None:
@@ -50,20 +59,6 @@ def test_any_text(text: str, size: int, most: int) -> None:
     windows = text_windows(text, size, most)
     assert 1 <= len(windows) <= most
     assert all(len(window) <= size and window in text for window in windows)
-
-
-@pytest.mark.parametrize(("length", "windows"), [(0, 1), (1, 1), (4, 1), (5, 2), (7, 2), (8, 3), (10, 3)])
-def test_sample_windows_cover_all_and_are_filled_up(length: int, windows: int) -> None:
-    samples = np.arange(1, length + 1, dtype=np.float32)
-    found = sample_windows(samples, 4, 3)
-    assert found.shape == (windows, 4)
-    assert set(found.ravel()) - {0.0} == set(samples)
-    np.testing.assert_array_equal(found[0], np.pad(samples, (0, max(0, 4 - length)))[:4])
-
-
-def test_windows_of_rows_keep_the_rows() -> None:
-    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
-    np.testing.assert_array_equal(sample_windows(rows, 3, 2)[1], rows[2:5])
 
 
 def test_pooled_vectors_are_as_long_as_those_they_come_from() -> None:
