@@ -123,7 +123,7 @@ def _of_sounds(key: str, files: ModelFiles, settings: EncoderSettings) -> Descri
     from encoders.describe.speech import SpelledSpeech, transcripts
 
     if key == "transcripts":
-        return transcripts(files, settings.describe.max_new_tokens)
+        return transcripts(files, settings.describe.max_transcript_tokens)
     if key == "phonemes":
         return SpelledSpeech(files, Kind.PHONEMES)
     return SoundLabels(files, Kind.HEARD if key == "sounds" else Kind.EMOTION, settings.describe)

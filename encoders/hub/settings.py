@@ -62,4 +62,7 @@ class DescribeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A class less likely than this is no label."""
     max_labels: Annotated[int, Meta(ge=1, le=16)] = 3
     max_new_tokens: Annotated[int, Meta(ge=1, le=448)] = 48
-    """How long a caption or transcript may get."""
+    """How long a caption may get."""
+    max_transcript_tokens: Annotated[int, Meta(ge=1, le=440)] = 224
+    """How long the transcript of 30 seconds of speech may get: about 100 tokens in English, more in scripts
+    that tokenizers cut finer. Models such as Whisper write 448 at most, with what they are asked."""

@@ -24,7 +24,7 @@ NAMES = [f"{key}:{model}" for key, models in tiny_models.DESCRIBERS.items() for 
 
 def build(key: str, name: str) -> Describers:
     models = {"own": HubModel(model=str(tiny_models.tiny(name)), local_files_only=True)}
-    describe = DescribeSettings(**{key: "own"}, min_score=0.0, max_new_tokens=6)
+    describe = DescribeSettings(**{key: "own"}, min_score=0.0, max_new_tokens=6, max_transcript_tokens=6)
     return Describers(EncoderSettings(models=models, describe=describe), torch.device("cpu"), Observer())
 
 

@@ -12,12 +12,13 @@ import torch
 
 from encoders.bank import EncoderBank
 from encoders.base import Encoded, Medium, Modality
+from encoders.describe import speech
 from encoders.describe.captions import Captions
 from encoders.describe.configured import Describers
 from encoders.describe.description import Described, Description, Kind
 from encoders.describe.generation import LONGEST_TEXT, described
 from encoders.describe.sounds import SoundLabels
-from encoders.describe.speech import SpelledSpeech, joined, speech_pieces, transcripts
+from encoders.describe.speech import SpelledSpeech, WrittenSpeech, joined, speech_pieces, transcripts
 from encoders.errors import ArtifactError
 from encoders.hub.files import ModelFiles, find_model
 from encoders.hub.settings import DescribeSettings, HubModel
@@ -239,3 +240,19 @@ def test_a_describer_that_fails_on_a_medium_leaves_its_vectors(monkeypatch: pyte
     assert Kind.CAPTION not in [one.kind for one in silent.descriptions]
     assert Kind.CAPTION in [one.kind for one in captioned.descriptions]
     assert list(cache.values) == [bank.key(media[1])]
+
+
+def test_a_transcript_may_be_longer_than_a_caption(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    class Noted(WrittenSpeech):
+        def __init__(self, files: ModelFiles, max_new_tokens: int) -> None:
+            written.append(max_new_tokens)
+            super().__init__(files, max_new_tokens)
+
+    monkeypatch.setattr(speech, "WrittenSpeech", Noted)
+    models = {"own": HubModel(model=str(tiny_models.tiny("whisper")))}
+    wanted = EncoderSettings(models=models, describe=DescribeSettings(transcripts="own"))
+    Describers(wanted, CPU, Observer())
+    assert written == [DescribeSettings().max_transcript_tokens]
+    assert written[0] >= 200 > DescribeSettings().max_new_tokens
