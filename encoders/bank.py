@@ -6,7 +6,6 @@ from threading import Lock
 from typing import Protocol
 
 import msgspec
-import xxhash
 
 from encoders.alignment import Alignment
 from encoders.alignment_artifact import load_alignment
@@ -27,6 +26,7 @@ from encoders.natives import Natives
 from encoders.observer import Observer
 from encoders.remembered import Remembered
 from encoders.settings import EncoderSettings
+from encoders.versions import bank_version
 from encoders.video.keyframes import KeyFrames
 
 LASTING = frozenset({"broken", "empty", "too_large", "unsupported", "encoder_failed"})
@@ -77,9 +77,9 @@ class EncoderBank:
     @property
     def version(self) -> str:
         """Equal versions give equal vectors: the encoders, how media are decoded, and the alignment."""
-        contexts = " ".join(self._natives.context(modality) for modality in MODALITIES)
-        digest = xxhash.xxh3_64_hexdigest(f"{contexts} {self._alignment.version}".encode())
-        return f"{self._natives.names}+{self._alignment.kind}-{digest}"
+        contexts = {modality: self._natives.context(modality) for modality in MODALITIES}
+        names = f"{self._natives.names}+{self._alignment.kind}"
+        return bank_version(names, self._alignment.version, contexts)
 
     @property
     def encoders(self) -> dict[Modality, str]:

@@ -16,6 +16,7 @@ REASONS = (
     "too_slow",
     "unsupported",
     "unknown_item",
+    "other_encoders",
     "checksum",
     "encoder_failed",
     "out_of_memory",

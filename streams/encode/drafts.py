@@ -87,7 +87,7 @@ def plain_row(plan: Plan, items: ItemLookup) -> Row | None:
     if item_id is None or plan.wanted or plan.comment is not None or plan.items or plan.masked:
         return None
     item = items.get(item_id)
-    if item is None:
+    if item is None or item.stale:
         return None
     row = _bare_row(plan.event)
     row.vectors = item.vectors
@@ -134,7 +134,7 @@ def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[Missing]]:
     missing: set[Missing] = set(draft.late)
     item = None if draft.row.item_id is None else items.get(draft.row.item_id)
     item_missing = draft.row.item_id is not None and item is None
-    if draft.row.item_id is not None and item is None:
+    if draft.row.item_id is not None and (item is None or item.stale):
         missing.add(draft.row.item_id)
     vectors = dict(item.vectors) if item is not None else {}
     masked = dict(item.masked) if item is not None else {}
@@ -148,6 +148,8 @@ def compose(draft: Draft, items: ItemLookup) -> tuple[Row, set[Missing]]:
             unknown.update(MODALITY_CODES.values() if reference.modality is None else (reference.modality,))
         else:
             _refer(own, masked, referred, reference.modality)
+            if referred.stale:
+                missing.add(reference.item_id)
     item_speaks = bool(vectors)
     vectors.update((code, to_wire(mean_direction(each))) for code, each in own.items())
     if draft.comment is not None and not item_speaks and 0 not in vectors:

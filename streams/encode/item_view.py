@@ -8,9 +8,12 @@ from typing import Protocol
 
 import msgspec
 
+from encoders.versions import differing
 from state.events import NO_TOPIC
 from state.items import EncodedItem
+from streams.encode.vectors import MODALITY_CODES
 
+OTHER_ENCODERS = "other_encoders"
 MAX_TOPICS = 64
 MAX_TOPIC_LENGTH = 200
 
@@ -30,7 +33,10 @@ class KnownItem(msgspec.Struct, gc=False):
     categories: tuple[str, ...] = ()
     withdrawn: bool = False
     topic: bytes = NO_TOPIC
+    encoders: str = ""
 
+    stale: bool = False
+    """Whether vectors of it are left out, since other encoders made them."""
     topics: tuple[str, ...] = ()
     """Categories and tags as rows have them: made once, in the place of both."""
 
@@ -65,6 +71,7 @@ def known(item: EncodedItem) -> KnownItem:
         categories=item.categories,
         withdrawn=item.withdrawn,
         topic=item.topic,
+        encoders=item.encoders,
     )
 
 
@@ -81,6 +88,7 @@ class ItemView:
         self._items: dict[str, KnownItem] = {}
         self._lock = threading.Lock()
         self._arrived: set[str] = set()
+        self._version = ""
         self._topics: dict[bytes, bytes] = {}
         """One object for each id, however many items have it."""
 
@@ -91,6 +99,16 @@ class ItemView:
         item = self._items.get(item_id)
         return None if item is None or item.withdrawn else item
 
+    def use(self, version: str) -> None:
+        """Vectors of a bank of this version are served from now on, and others masked as OTHER_ENCODERS.
+
+        Media of events are encoded by one bank: the vectors of another lie elsewhere, and the two do not mix.
+        """
+        with self._lock:
+            self._version = version
+            for item in self._items.values():
+                self._strip(item)
+
     def apply(self, item: KnownItem) -> None:
         """Take an item, unless a later record of it is known."""
         with self._lock:
@@ -99,9 +117,21 @@ class ItemView:
                 return
             item.topic = self._topics.setdefault(item.topic, item.topic)
             item.topics = tuple(map(sys.intern, item.topics))
+            item.encoders = sys.intern(item.encoders)
+            self._strip(item)
             self._items[item.item_id] = item
             if self.caught_up.is_set() and not item.withdrawn:
                 self._arrived.add(item.item_id)
+
+    def _strip(self, item: KnownItem) -> None:
+        if not self._version or not item.encoders or item.encoders == self._version:
+            return
+        foreign = {MODALITY_CODES[each] for each in differing(item.encoders, self._version)}
+        codes = foreign.intersection(item.vectors)
+        if codes:
+            item.vectors = {code: vector for code, vector in item.vectors.items() if code not in codes}
+            item.masked = item.masked | dict.fromkeys(codes, OTHER_ENCODERS)
+            item.stale = True
 
     def apply_record(self, value: bytes | None) -> None:
         """Take a record of `items.encoded`. A null says nothing that the mark before it did not say.

@@ -344,6 +344,7 @@ _HINTS = {
     "refused": " (fetch.schemes, fetch.hosts and fetch.file_roots say what may be read)",
     "too_large": " (fetch.max_bytes)",
     "too_slow": " (encode.media_budget_seconds)",
+    "other_encoders": " (its item was encoded by other encoders than these: load the items again)",
     "out_of_memory": " (batch_cost of a model, encoders.device)",
 }
 

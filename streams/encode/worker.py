@@ -93,6 +93,7 @@ class EncodeWorker:
         stack.callback(self._tail.stop)
         _log.info("loading the encoders")
         media = self._make_media(settings, instance.folder, stack)
+        self._view.use(media.version)
         name = f"{settings.app.name}-encode-{instance.id}"
         sink = TransactionalSink(settings, name, checked.letter_bytes, self._watchdog.beat)
         stack.callback(sink.close)

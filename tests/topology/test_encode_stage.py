@@ -10,11 +10,11 @@ import pytest
 from encoders.base import Encoded, Modality
 from state.events import ACTIONS, Pack, Row, RowKind
 from state.items import EncodedItem
-from streams.encode.item_view import ItemView
+from streams.encode.item_view import ItemView, known
 from streams.encode.media import MediaEncoder, Wanted
 from streams.encode.packs import Border
 from streams.encode.stage import EncodeStage, News, Outcome
-from streams.encode.vectors import from_wire
+from streams.encode.vectors import from_wire, to_wire
 from streams.raw import RawRecord
 from streams.settings import Settings
 from tests.fake_media import FakeBank, FakeFetcher, fake_vector
@@ -97,6 +97,29 @@ def test_items_of_the_same_batch_are_known(bench: Bench) -> None:
     outcome = bench.run(bench.event(item_id="i1"), bench.item("i1", title="A cat"))
     assert close(row(outcome).vectors[TEXT], fake_vector(b"A cat"))
     assert len(bench.bank.batches) == 1
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+def test_vectors_of_other_encoders_wait_for_the_item_anew(bench: Bench, known_first: bool) -> None:
+    of_others = EncodedItem("i1", 1, -1, encoders="fake-0", tags=("cats",))
+    of_others.vectors = {code: to_wire(fake_vector(b"elsewhere")) for code in (TEXT, IMAGE)}
+    if known_first:
+        bench.view.apply(known(of_others))
+        bench.view.use(bench.bank.version)
+    else:
+        bench.view.use(bench.bank.version)
+        bench.view.apply_record(msgspec.msgpack.encode(of_others))
+    bench.view.take_arrived()
+    given = row(bench.run(bench.event(item_id="i1", media=[picture("dog")])))
+    assert set(given.vectors) == {IMAGE}
+    assert close(given.vectors[IMAGE], fake_vector(b"dog"))
+    assert given.masked == {TEXT: "other_encoders"}
+    assert given.topics == ("cats",)
+    bare = row(bench.run(bench.event(item_id="i1")))
+    assert (bare.vectors, bare.masked) == ({}, dict.fromkeys((TEXT, IMAGE), "other_encoders"))
+    amended = rows(bench.run(bench.item("i1", title="A cat", media=[picture("cat")])))
+    assert [set(each.vectors) for each in amended] == [{TEXT, IMAGE}] * 2
+    assert all(close(each.vectors[TEXT], fake_vector(b"A cat")) for each in amended)
 
 
 def test_own_media_win_over_the_items(bench: Bench) -> None:
