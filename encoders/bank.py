@@ -64,7 +64,8 @@ class EncoderBank:
         self._settings = settings
         self._cache = cache
         self._pool = pool
-        self._natives = Natives(settings, observer or Observer())
+        self._observer = observer or Observer()
+        self._natives = Natives(settings, self._observer)
         self._limits = ON_CPU if self._natives.device.type == "cpu" else ON_DEVICE
         self._keys = MediaKeys(self._natives.context)
         self._remembered = Remembered()
@@ -197,9 +198,12 @@ class EncoderBank:
             media = [wanted[key] for key in others]
             with self._pool.decode_ahead(media, self._settings.batch_items) as decoding:
                 for batch in self._batches(others, decoding, ready, outcomes):
+                    self._observer.waiting(len(wanted) - len(outcomes))
                     outcomes |= self._encode_batch(batch)
         for batch in ready:
+            self._observer.waiting(len(wanted) - len(outcomes))
             outcomes |= self._encode_batch(batch)
+        self._observer.waiting(0)
         return outcomes
 
     def _batches(

@@ -58,6 +58,12 @@ QUEUE_DEPTH = Gauge("penchant_queue_depth", "What waits in memory.", ["queue"])
 ENCODER_SECONDS = Histogram(
     "penchant_encoder_seconds", "Time in an encoder, per batch.", ["modality"], buckets=_FAST
 )
+ENCODER_BATCH = Histogram(
+    "penchant_encoder_batch_size", "Media in an encoder's batch.", ["modality"], buckets=_SIZES
+)
+DECODERS_ENDED = Counter(
+    "penchant_decoders_ended_total", "Decoding processes that were ended and replaced.", ["cause"]
+)
 ENCODER_FAILURES = Counter(
     "penchant_encoder_failures_total", "Media that an encoder or describer failed on.", ["encoder", "reason"]
 )

@@ -13,6 +13,7 @@ from encoders.media.child import CHILD_COMMAND, Child
 from encoders.media.decode import decode_medium, modality_of
 from encoders.media.decoding import Decoding, Outcome
 from encoders.media.frames import PeerGone
+from encoders.observer import Observer
 from encoders.settings import EncoderSettings
 
 LOGGER = logging.getLogger(__name__)
@@ -30,8 +31,14 @@ class DecodePool:
     foreign code.
     """
 
-    def __init__(self, settings: EncoderSettings, command: Sequence[str] = CHILD_COMMAND) -> None:
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        command: Sequence[str] = CHILD_COMMAND,
+        observer: Observer | None = None,
+    ) -> None:
         self._settings = settings
+        self._observer = observer or Observer()
         self._command = command
         self._threads = ThreadPoolExecutor(_processes(settings), thread_name_prefix="decode")
         self._idle: LifoQueue[Child] = LifoQueue()
@@ -81,9 +88,11 @@ class DecodePool:
                 outcome = child.ask(medium)
             except TimeoutError:
                 self._drop(child)
+                self._observer.decoder_ended("too_slow")
                 return MediumError("too_slow", f"not decoded in {self._settings.decode_timeout_seconds} s")
             except PeerGone:
                 status = self._drop(child)
+                self._observer.decoder_ended("crashed")
                 LOGGER.warning("a decoding process ended with status %s", status)
             else:
                 self._idle.put(child)

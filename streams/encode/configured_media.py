@@ -17,7 +17,7 @@ from encoders.registry import text_encoder
 from encoders.vector_cache import VectorCache
 from streams.encode.media import MediaEncoder
 from streams.encode.words import WordReader
-from streams.metrics import ENCODER_FAILURES, ENCODER_SECONDS
+from streams.metrics import DECODERS_ENDED, ENCODER_BATCH, ENCODER_FAILURES, ENCODER_SECONDS, QUEUE_DEPTH
 from streams.settings import Settings
 
 
@@ -62,9 +62,10 @@ def bulk_folder(settings: Settings) -> Path:
 
 
 def _bank(settings: Settings, cache: LayeredCache, stack: ExitStack) -> EncoderBank:
-    pool = DecodePool(settings.encoders)
+    metrics = Metrics()
+    pool = DecodePool(settings.encoders, observer=metrics)
     stack.callback(pool.close)
-    return EncoderBank(settings.encoders, cache, pool, Metrics())
+    return EncoderBank(settings.encoders, cache, pool, metrics)
 
 
 class Metrics(Observer):
@@ -72,6 +73,13 @@ class Metrics(Observer):
 
     def encoded(self, modality: Modality, media: int, seconds: float) -> None:
         ENCODER_SECONDS.labels(modality).observe(seconds)
+        ENCODER_BATCH.labels(modality).observe(media)
+
+    def waiting(self, media: int) -> None:
+        QUEUE_DEPTH.labels("media").set(media)
+
+    def decoder_ended(self, cause: str) -> None:
+        DECODERS_ENDED.labels(cause).inc()
 
     def failed(self, encoder: str, reason: str) -> None:
         ENCODER_FAILURES.labels(encoder, reason).inc()

@@ -15,7 +15,7 @@ from streams.encode.source import RawSource
 from streams.encode.stage import NO_NEWS, STAGE, EncodeStage, News, Outcome
 from streams.encode.starts import Place
 from streams.errors import EngineError
-from streams.metrics import BATCH_SIZE, COMMIT_TIME, STAGE_SECONDS
+from streams.metrics import BATCH_SIZE, COMMIT_TIME, QUEUE_DEPTH, STAGE_SECONDS
 from streams.raw import RawRecord
 from streams.settings import Settings
 
@@ -225,6 +225,8 @@ class EncodeLoop:
             affordable = int(outcome.fetched * BATCH_SECONDS / max(encoding, 0.001))
             self._fetches = max(1, min(affordable, 2 * self._fetches, self._max_fetches))
         BATCH_SIZE.labels(STAGE).observe(outcome.taken)
+        QUEUE_DEPTH.labels(STAGE).set(len(self._backlog))
+        QUEUE_DEPTH.labels("encode-amendments").set(len(self._stage.pending))
         STAGE_SECONDS.labels(STAGE).observe(encoding)
         STAGE_SECONDS.labels("encode-commit").observe(committing)
         COMMIT_TIME.labels(STAGE).set_to_current_time()

@@ -238,6 +238,30 @@ def test_texts_are_encoded_while_others_are_still_decoded(
     assert all(one.vectors for one in bank.encode([IMAGE_1, TEXT, IMAGE_2]))
 
 
+def test_batches_and_what_waits_are_told(bank: EncoderBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Notes(Observer):
+        def __init__(self) -> None:
+            self.batches: list[tuple[Modality, int]] = []
+            self.depths: list[int] = []
+
+        def encoded(self, modality: Modality, media: int, seconds: float) -> None:
+            self.batches.append((modality, media))
+
+        def waiting(self, media: int) -> None:
+            self.depths.append(media)
+
+    notes = Notes()
+    monkeypatch.setattr(bank, "_observer", notes)
+    monkeypatch.setattr(bank._natives, "_observer", notes)
+    images = [Medium(f"image-{seed}".encode(), Modality.IMAGE) for seed in range(1, 12)]
+    bank.encode([*images, TEXT, Medium(b"broken", Modality.IMAGE)])
+    assert (Modality.TEXT, 1) in notes.batches
+    assert sum(media for modality, media in notes.batches if modality is Modality.IMAGE) == 11
+    assert notes.depths == sorted(notes.depths, reverse=True)
+    assert notes.depths[0] > 1
+    assert notes.depths[-1] == 0
+
+
 def test_a_decoder_that_fails_for_all_is_an_error_and_the_next_call_goes_well(
     bank: EncoderBank, pool: FakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from encoders.errors import DecoderCrash, EncodersError, MediumError
 from encoders.media.decode import decode_medium
 from encoders.media.decoded import Decoded
 from encoders.media.pool import DecodePool
+from encoders.observer import Observer
 from encoders.settings import EncoderSettings
 
 HOSTILE = (sys.executable, "-P", str(Path(__file__).with_name("hostile_child.py")))
@@ -49,6 +50,14 @@ def hostile() -> Iterator[DecodePool]:
     pool = DecodePool(SETTINGS, HOSTILE)
     yield pool
     pool.close()
+
+
+class Notes(Observer):
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def decoder_ended(self, cause: str) -> None:
+        self.ended.append(cause)
 
 
 def order(name: str, content: bytes = PICTURE) -> Medium:
@@ -93,6 +102,14 @@ def test_a_crash_costs_its_own_medium_alone(hostile: DecodePool) -> None:
     assert str(-signal.SIGABRT) in str(outcomes[1])
 
 
+def test_every_process_that_ends_is_told() -> None:
+    notes = Notes()
+    pool = DecodePool(SETTINGS, HOSTILE, notes)
+    pool.decode([order("fine"), order("abort")])
+    pool.close()
+    assert notes.ended == ["crashed"] * 3
+
+
 def test_a_crash_may_pass(hostile: DecodePool, tmp_path: Path) -> None:
     (outcome,) = hostile.decode([order(f"abort-once:{tmp_path / 'seen'}")])
     assert isinstance(outcome, Decoded)
@@ -100,9 +117,11 @@ def test_a_crash_may_pass(hostile: DecodePool, tmp_path: Path) -> None:
 
 
 def test_a_medium_that_hangs_is_too_slow() -> None:
-    pool = DecodePool(HASTY, HOSTILE)
+    notes = Notes()
+    pool = DecodePool(HASTY, HOSTILE, notes)
     outcomes = pool.decode([order("hang"), order("fine")])
     pool.close()
+    assert notes.ended == ["too_slow"]
     assert isinstance(outcomes[0], MediumError)
     assert outcomes[0].reason == "too_slow"
     assert isinstance(outcomes[1], Decoded)
