@@ -38,6 +38,16 @@ def working_dtype(device: torch.device, trained: torch.dtype | None = None) -> t
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
 
 
+def on_device(batch: torch.Tensor, device: torch.device, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """A batch from this machine's memory, where the encoder is.
+
+    CUDA copies from pinned memory by itself, so that the CPU goes on meanwhile with what comes next.
+    """
+    if device.type != "cuda":
+        return batch.to(device, dtype)
+    return batch.pin_memory().to(device, dtype, non_blocking=True)
+
+
 def fixed_batch(device: torch.device) -> int | None:
     """Rows that every batch is padded to, or None for no padding.
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from encoders.describe.description import Described, Kind
 from encoders.describe.generation import Writer
+from encoders.device import on_device
 from encoders.hub.files import ModelFiles
 from encoders.hub.weights import image_processor, load_weights, placed, read_part, version_of
 
@@ -40,6 +41,6 @@ class Captions:
         for start in range(0, len(batch), self._batch):
             images = list(batch[start : start + self._batch])
             made = self._processor(images=images, return_tensors="pt", input_data_format="channels_last")
-            pixels = made["pixel_values"].to(self._files.device, self._files.dtype)
+            pixels = on_device(made["pixel_values"], self._files.device, self._files.dtype)
             found.extend(self._writer.write({"pixel_values": pixels}))
         return found

@@ -8,6 +8,7 @@ import torch
 import torchaudio
 
 from encoders.base import Float32, Modality
+from encoders.device import on_device
 from encoders.hub.files import ModelFiles
 from encoders.hub.image import last_layer
 from encoders.hub.pooling import finished
@@ -133,4 +134,4 @@ def longest_seconds(extractor: Any) -> float:
 def moved(value: Any, files: ModelFiles) -> torch.Tensor:
     """An input of the model, on its device and in its precision."""
     tensor = torch.as_tensor(value)
-    return tensor.to(files.device, files.dtype if tensor.is_floating_point() else None)
+    return on_device(tensor, files.device, files.dtype if tensor.is_floating_point() else None)

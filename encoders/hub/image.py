@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoders.base import Float32, Modality
+from encoders.device import on_device
 from encoders.hub.files import ModelFiles
 from encoders.hub.pooling import finished, pooled
 from encoders.hub.towers import TEXT_PARTS, NamedClasses, has_towers, named_classes, tower_output
@@ -47,7 +48,7 @@ class HubImage:
     @torch.inference_mode()
     def _vectors(self, images: Sequence[Pixels]) -> Float32:
         made = self._processor(images=list(images), return_tensors="pt", input_data_format="channels_last")
-        pixels = made["pixel_values"].to(self._files.device, self._files.dtype)
+        pixels = on_device(made["pixel_values"], self._files.device, self._files.dtype)
         return finished(self._read(pixels), self._hub.dimensions, self._hub.normalise)
 
     def _read(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from encoders.device import on_device
 from encoders.hub.files import ModelFiles
 from encoders.hub.sentence import longest_text
 from encoders.hub.weights import read_part
@@ -58,7 +59,7 @@ class Tokens:
         for line, row in enumerate(rows):
             filled[line, : len(ids[row])] = torch.tensor(ids[row])
             mask[line, : len(ids[row])] = 1
-        return TokenBatch(rows, filled.to(self._device), mask.to(self._device))
+        return TokenBatch(rows, on_device(filled, self._device), on_device(mask, self._device))
 
 
 def batch_tokens(files: ModelFiles) -> int:

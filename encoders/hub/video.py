@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from encoders.base import Float32, Modality
 from encoders.classifying import random_rows
+from encoders.device import on_device
 from encoders.hub.files import ModelFiles
 from encoders.hub.image import last_layer
 from encoders.hub.pooling import finished
@@ -70,7 +71,8 @@ class HubVideo:
         frames = [frame for video in videos for frame in video[_chosen(len(video), self._frames)]]
         made = self._processor(frames, return_tensors="pt", input_data_format="channels_last")
         pixels = made["pixel_values"]
-        pixels = pixels.reshape(len(videos), self._frames, *pixels.shape[-3:]).to(files.device, files.dtype)
+        pixels = pixels.reshape(len(videos), self._frames, *pixels.shape[-3:])
+        pixels = on_device(pixels, files.device, files.dtype)
         return finished(self._read(pixels), hub.dimensions, hub.normalise)
 
     def _read(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoders.base import Float32, Modality
-from encoders.device import fixed_batch, working_dtype
+from encoders.device import fixed_batch, on_device, working_dtype
 from encoders.exported import Run, exported
 from encoders.folding import fold_norm, fold_padding
 from encoders.image.classes import ClassShares, top_shares
@@ -81,7 +81,7 @@ class EfficientNetLite0:
             features, logits = self._exported(scaled)
             return features[:rows], torch.softmax(torch.from_numpy(logits[:rows]), dim=1).numpy()
         # Only the shape is permuted: the bytes stay channels-last, as the convolutions like them.
-        tensor = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
+        tensor = on_device(torch.from_numpy(pixels), self._device).permute(0, 3, 1, 2)
         maps = self._model.extract_features((tensor.to(self._dtype) - 127.0) / 128.0)
         means = maps.mean(dim=(2, 3), dtype=torch.float32)
         probabilities = torch.softmax(self._classifier(means.to(self._dtype)).float(), dim=1)

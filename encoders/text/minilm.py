@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoders.base import Float32, Modality
-from encoders.device import fixed_batch, working_dtype
+from encoders.device import fixed_batch, on_device, working_dtype
 from encoders.exported import Run, exported
 from encoders.media.windows import LETTERS
 from encoders.text.rows import CPU_TOKENS, MOST_ROWS, rows_by_cost
@@ -76,7 +76,7 @@ class MiniLm:
     def _run(self, ids: Tokens, mask: Tokens) -> list[Float32]:
         if self._exported is not None:
             return self._exported(ids, mask)
-        tensors = (torch.from_numpy(each).to(self._device) for each in (ids, mask))
+        tensors = (on_device(torch.from_numpy(each), self._device) for each in (ids, mask))
         return [each.cpu().numpy() for each in self._graph(*tensors)]
 
 

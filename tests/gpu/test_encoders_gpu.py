@@ -9,6 +9,7 @@ import torch
 
 from encoders import registry
 from encoders.base import Encoder, Float32, Modality
+from encoders.device import on_device
 from encoders.settings import EncoderSettings
 from encoders.video.keyframes import KeyFrames
 from tests.encoder_samples import ODD, ORDINARY
@@ -35,6 +36,16 @@ def build(name: str, device: str) -> Any:
 @pytest.fixture(scope="module", params=NAMES)
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Encoder[Any], Encoder[Any]]]:
     yield build(request.param, "cuda"), build(request.param, "cpu")
+
+
+def test_batches_come_whole_through_pinned_memory() -> None:
+    cuda = torch.device("cuda")
+    batch = torch.arange(24, dtype=torch.float32).reshape(2, 3, 4)
+    placed = on_device(batch, cuda)
+    half = on_device(batch.permute(1, 0, 2), cuda, torch.float16)
+    assert (placed.device.type, placed.dtype, half.dtype) == ("cuda", torch.float32, torch.float16)
+    torch.testing.assert_close(placed.cpu(), batch)
+    torch.testing.assert_close(half.cpu(), batch.permute(1, 0, 2).half())
 
 
 def cosines(first: Float32, second: Float32) -> Float32:

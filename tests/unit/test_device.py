@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from encoders.device import fixed_batch, limit_threads, resolve_device, working_dtype
+from encoders.device import fixed_batch, limit_threads, on_device, resolve_device, working_dtype
 from encoders.errors import ArtifactError
 
 
@@ -41,6 +41,12 @@ def test_what_was_trained_in_bfloat16_keeps_its_range(
     assert working_dtype(cuda, torch.bfloat16) is expected
     assert working_dtype(cuda, torch.float16) is working_dtype(cuda, torch.float32) is torch.float16
     assert working_dtype(torch.device("cpu"), torch.bfloat16) is torch.float32
+
+
+def test_a_batch_for_the_cpu_is_the_same() -> None:
+    batch = torch.arange(6.0).reshape(2, 3)
+    assert on_device(batch, torch.device("cpu")) is batch
+    assert on_device(batch, torch.device("cpu"), torch.float16).dtype is torch.float16
 
 
 def test_threads_are_limited() -> None:
