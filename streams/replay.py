@@ -2,7 +2,9 @@
 
 Every event goes the whole way: encode stage, engine, fusion, ranking. What an event is held against is the
 slate that its user was sent last. Events of one batch are of different users, so that no slate is older than
-its user's event before. Beside it stands what a count of all events so far would have shown, and chance.
+its user's event before; for larger batches, users take turns within a window, which changes no slate, since a
+state is made of its own user's events alone. Beside it stands what a count of all events up to the window
+would have shown, and chance.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ PLACES = 20
 CUTS = (5, 10, 20)
 AT_ONCE = 128
 """Events of different users that go together."""
+WINDOW = 1_024
+"""Events among which users take turns."""
 _ITEMS = 256
 _TRIM = 64
 """Batches after which what was read already is let go."""
@@ -103,17 +107,15 @@ class Replay:
             self.pipeline.send(records[start : start + _ITEMS])
 
     def _batches(self) -> Iterator[list[int]]:
-        batch: list[int] = []
-        users: set[int] = set()
-        for position in self._order.tolist():
-            user = int(self._source.user[position])
-            if user in users or len(batch) == AT_ONCE:
-                yield batch
-                batch, users = [], set()
-            batch.append(position)
-            users.add(user)
-        if batch:
-            yield batch
+        """Positions of events, each of another user: of a window the first of every user, then the second."""
+        for start in range(0, self.total, WINDOW):
+            window = self._order[start : start + WINDOW]
+            turn = _turns(self._source.user[window])
+            for number in range(int(turn.max()) + 1):
+                batch = window[turn == number].tolist()
+                for first in range(0, len(batch), AT_ONCE):
+                    yield batch[first : first + AT_ONCE]
+            np.add.at(self._counts, self._source.item[window], 1)
 
     def _foretell(self, batch: list[int], tally: _Tally) -> None:
         order = np.argsort(-self._counts, kind="stable")
@@ -129,9 +131,7 @@ class Replay:
         """Sends the events and takes the slates; the version of the artifact that made them."""
         self.pipeline.send([self._event(position) for position in batch])
         for position in batch:
-            item = int(self._source.item[position])
-            self._counts[item] += 1
-            self._seen[int(self._source.user[position])].add(item)
+            self._seen[int(self._source.user[position])].add(int(self._source.item[position]))
         model = ""
         for output in self.pipeline.read(self._topics.recommendations):
             slate = _decoder.decode(output.value or b"")
@@ -158,6 +158,15 @@ class Replay:
         offset = self._offsets[topic]
         self._offsets[topic] += 1
         return RawRecord(topic, 0, offset, time_ms, key.encode(), value)
+
+
+def _turns(users: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How many events of the same user stand before each."""
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    turns = np.empty(len(users), np.int64)
+    turns[order] = np.arange(len(users)) - np.searchsorted(ordered, ordered)
+    return turns
 
 
 def _place(order: NDArray[np.int64], seen: set[int], item: int) -> int:

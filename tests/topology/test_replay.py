@@ -77,3 +77,16 @@ def test_the_last_events_alone_may_be_replayed_and_nothing_piles_up(
     assert len(whole.by_tenth) == 10
     assert 0 < figures(whole)["chance"]["hr@10"] < 1
     assert set(msgspec.to_builtins(whole)) >= {"figures", "by_tenth", "answered"}
+
+
+def test_users_who_take_turns_in_a_window_are_shown_what_they_were_shown_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recbole(tmp_path, Size(20, 48, 300))
+    dataset = read_dataset(tmp_path)
+    taking_turns = replayed(dataset)
+    monkeypatch.setattr("streams.replay.WINDOW", 1)
+    one_by_one = replayed(dataset)
+    assert figures(taking_turns)["prior"] == pytest.approx(figures(one_by_one)["prior"])
+    assert taking_turns.answered == one_by_one.answered
+    assert figures(one_by_one)["popularity so far"]["hr@10"] > 0
