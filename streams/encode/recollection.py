@@ -16,10 +16,13 @@ import msgspec
 from encoders.base import Float32
 from state.events import ACTIONS, Action, Pack, Row, RowKind
 from streams.encode.drafts import UNKNOWN_ITEM, Draft
+from streams.encode.item_view import OTHER_ENCODERS
 from streams.encode.vectors import from_wire
 from streams.kafka import KafkaError, KafkaException, TopicPartition, consumer
 from streams.settings import Settings
 
+WAITING = frozenset({UNKNOWN_ITEM, OTHER_ENCODERS})
+"""Reasons of masks that go when the item comes."""
 READ_SECONDS = 300.0
 _CALL_SECONDS = 15.0
 _POLL_SECONDS = 0.2
@@ -127,7 +130,7 @@ def recollect(packs: Iterable[tuple[int, Pack]], limit: int) -> Iterator[Recolle
     for partition, pack in packs:
         for row in pack.rows:
             event = (row.user_id, row.event_id)
-            if row.item_id is None or UNKNOWN_ITEM not in row.masked.values():
+            if row.item_id is None or WAITING.isdisjoint(row.masked.values()):
                 waiting.pop(event, None)
             elif row.kind == RowKind.EVENT:
                 waiting[event] = (partition, row, 0)
@@ -147,6 +150,6 @@ def _draft(partition: int, row: Row) -> Draft:
     own: dict[int, list[Float32]] = {code: [from_wire(vector)] for code, vector in row.vectors.items()}
     stands_in = row.text is not None and row.action != _SEARCH
     comment = own.pop(_TEXT, [None])[0] if stands_in else None
-    masked = {code: reason for code, reason in row.masked.items() if reason != UNKNOWN_ITEM}
+    masked = {code: reason for code, reason in row.masked.items() if reason not in WAITING}
     bare = msgspec.structs.replace(row, vectors={}, masked={}, topics=())
     return Draft(partition, bare, own=own, masked=masked, comment=comment)

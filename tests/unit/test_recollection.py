@@ -36,6 +36,15 @@ def test_only_events_with_an_unknown_item_wait() -> None:
     assert [each.draft.row.event_id for each in recollect([pack(*rows)], 10)] == ["a", "d"]
 
 
+def test_events_of_items_by_other_encoders_wait_too() -> None:
+    masked = {0: "other_encoders", 2: "missing"}
+    (found,) = recollect([pack(row("a", vectors={1: DOG}, masked=masked))], 10)
+    assert found.draft.masked == {2: "missing"}
+    composed, missing = compose(found.draft, view())
+    assert missing == set()
+    assert composed.vectors == {0: CAT, 1: DOG}
+
+
 def test_what_was_amended_since_does_not_wait() -> None:
     amended = amend(row("a", masked={}, vectors={0: CAT}), 1)
     assert list(recollect([pack(row("a")), pack(amended)], 10)) == []
