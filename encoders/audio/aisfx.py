@@ -10,7 +10,7 @@ import torch
 import torchaudio
 
 from encoders.base import Float32, Modality
-from encoders.device import fixed_batch, working_dtype
+from encoders.device import fixed_batch, on_device, working_dtype
 from encoders.errors import ArtifactError
 from encoders.folding import fold_norm
 from encoders.media.decoded import SOUND_RATE
@@ -62,7 +62,8 @@ class AiSfx:
     def windows(self, sound: Float32) -> torch.Tensor:
         """One sound to [w, WINDOW, MELS] in 0..1; the last window is filled up with silence."""
         peak = float(np.abs(sound).max(initial=0.0))
-        samples = torch.tensor(sound / peak if peak > 0 else sound, dtype=torch.float32, device=self._device)
+        samples = torch.tensor(sound / peak if peak > 0 else sound, dtype=torch.float32)
+        samples = on_device(samples, self._device)
         mel = (self._mel(samples) / self._bands[:, None]).T
         frames = torch.log10(mel * 10_000.0 + 1.0) / LARGEST
         count = max(1, -(-(len(frames) - WINDOW) // WINDOW_HOP) + 1)
