@@ -75,7 +75,7 @@ def lines(
         place = 20 + number * 18
         parts.append(_line((WIDTH - 175, place - 4), (WIDTH - 155, place - 4), colour, 3))
         parts.append(_text(WIDTH - 150, place, name))
-    return _svg(_HEIGHT, parts)
+    return _svg(max(_HEIGHT, 30 + 18 * len(series)), parts)
 
 
 def _axes(
