@@ -34,8 +34,21 @@ def sentences_of(answer: str) -> tuple[Sentence, ...]:
 def split_sentences(text: str) -> list[str]:
     """Plain text by its full stops and lines, without bullets."""
     lines = (_BULLET.sub("", line) for line in text.splitlines())
-    parts = (part.strip() for line in lines for part in _END.split(line))
+    parts = (part.strip() for line in lines for part in _closed(_END.split(line)))
     return [part for part in parts if any(character.isalnum() for character in part)]
+
+
+def _closed(parts: list[str]) -> list[str]:
+    """Parts again, joined where a quote that one opens is closed by the next: full stops of titles end no
+    sentence. A quote that is not closed so soon stays open, and its part alone is spoilt."""
+    found: list[str] = []
+    for part in parts:
+        opened = bool(found) and found[-1].count("“") == found[-1].count("”") + 1
+        if opened and part.count("”") == part.count("“") + 1:
+            found[-1] = f"{found[-1]} {part}"
+        else:
+            found.append(part)
+    return found
 
 
 def _from_text(text: str) -> list[Sentence]:

@@ -13,7 +13,7 @@ from encoders.language.base import Description, Rejected, Request, Sentence
 from encoders.language.claims import Clause, clauses
 from encoders.language.known import Known
 from encoders.language.masking import has_personal_data
-from encoders.language.reading import Piece, Reader, Token, units
+from encoders.language.reading import Piece, Reader, Token, quotes, units
 from encoders.language.sanitising import has_markup, reads_as_instruction, visible
 from encoders.language.tags import keywords_of, tags_of
 from encoders.language.tongue import Cue, Tongue
@@ -98,6 +98,9 @@ class Check:
 
     def _unknown(self, line: str, tokens: Sequence[Token], pieces: Sequence[Piece]) -> str:
         """The reason for which a unit that is no name and no word of the language cannot stay."""
+        quoted = quotes(line)
+        if quoted is None or not all(self._known.may_be_quoted(name) for name in quoted):
+            return "unknown-name"
         self._known.read(tokens, pieces)
         for piece in pieces:
             token = tokens[piece.first]

@@ -26,6 +26,7 @@ class Known:
         self.names: dict[Key, frozenset[int]] = {}
         self._content: list[frozenset[str]] = []
         self._details: list[frozenset[str]] = []
+        self._detail_names: set[Key] = set()
         self._fixed = {
             (one.kind, one.text): number
             for number, one in enumerate(statements)
@@ -50,6 +51,11 @@ class Known:
                     for number in enough
                     if unit in self._content[number] or unit in self._details[number]
                 )
+
+    def may_be_quoted(self, text: str) -> bool:
+        """Whether it is a name, or what is seen in an item, word for word."""
+        key = key_of(text, self._tongue.fold)
+        return key in self.names or key in self._detail_names
 
     def meant_by(self, piece: Piece) -> frozenset[int]:
         """Numbers of the statements that a piece of the sentence read last speaks of; none for mere words."""
@@ -90,6 +96,7 @@ class Known:
         for form in {key, self._trimmed(key)} - {()}:
             self.names[form] = self.names.get(form, frozenset()) | {number}
         self._content.append(frozenset(key) - self._tongue.plain_units)
+        self._detail_names.update(key_of(detail, fold) for detail in one.detail)
         self._details.append(
             frozenset(unit for detail in one.detail for unit in key_of(detail, fold))
             - self._tongue.plain_units

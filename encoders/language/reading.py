@@ -10,6 +10,8 @@ from encoders.text.terms import MARKS, UNSPACED
 _UNIT = re.compile(f"[{UNSPACED}]|(?:[^\\W_{UNSPACED}]|[{MARKS}])+(?:['’](?:[^\\W_{UNSPACED}]|[{MARKS}])+)*")
 _QUOTED = re.compile(r"“([^”]+)”|《([^》]+)》|\"([^\"]+)\"|「([^」]+)」")
 
+_MARKS = '“”"《》「」'
+
 
 class Token(NamedTuple):
     """A unit and where it stands in the text."""
@@ -37,6 +39,14 @@ def units(text: str, fold: Callable[[str], str]) -> list[Token]:
 def key_of(text: str, fold: Callable[[str], str]) -> Key:
     """The units of a name."""
     return tuple(token.unit for token in units(text, fold))
+
+
+def quotes(text: str) -> list[str] | None:
+    """What stands in quotes; None where a quote is not closed, or closed without having been opened."""
+    rest = _QUOTED.sub(" ", text)
+    if any(mark in rest for mark in _MARKS):
+        return None
+    return [next(part for part in found.groups() if part) for found in _QUOTED.finditer(text)]
 
 
 class Reader:

@@ -69,6 +69,8 @@ def test_no_prompt_says_who_the_user_is(language: str) -> None:
         ("- one\n* two\n3. three\n4) four", ["one", "two", "three", "four"]),
         ("喜欢鸟。喜欢火车！", ["喜欢鸟。", "喜欢火车！"]),
         ("喜欢过“你好。”也喜欢鸟。", ["喜欢过“你好。”也喜欢鸟。"]),
+        ("They liked “Shin. Put in”. They like birds.", ["They liked “Shin. Put in”.", "They like birds."]),
+        ("They liked “Shin. They like birds.", ["They liked “Shin.", "They like birds."]),
         ("e.g. birds", ["e.g. birds"]),
         ("...", []),
     ],
