@@ -159,7 +159,7 @@ def _warn_of_nobody(settings: Settings) -> None:
 
 
 def _some(item_ids: list[str]) -> str:
-    named = ", ".join(item_ids[:NAMED])
+    named = ", ".join(sorted(item_ids)[:NAMED])
     return named if len(item_ids) <= NAMED else f"{named} and {len(item_ids) - NAMED:,} more"
 
 

@@ -65,7 +65,7 @@ def test_what_is_wrong_is_said(kafka: LocalCluster, tmp_path: Path) -> None:
     settings = fresh_settings(kafka.bootstrap_servers, tmp_path)
     names = settings.topics
     missing = check_topics(settings)
-    assert len(missing) == 13
+    assert len(missing) == 14
     assert f"{names.interactions}: missing; `penchant topics create` makes it" in missing
     admin = admin_client(settings.kafka)
     make(admin, names.interactions, 4)
