@@ -26,6 +26,12 @@ COMMENTS = (
     "Wow, my friend showed me {title} yesterday and I want to see more",
     "Not sure what to think about {title}, but the colours look nice",
 )
+FURTHER_COMMENTS = (
+    "Where can I buy {title}? My sister has been looking for ages",
+    "Honestly the best {title} that I have come across this year",
+    "Not {title} again, you post this every single week",
+)
+"""Written after the stop words had been settled."""
 Find = Callable[[Sequence[str]], list[tuple[str, ...]]]
 
 
@@ -37,9 +43,10 @@ def main() -> None:
     titles = [title for title in titles if len(title.split()) <= 8]
     chance = random.Random(1)
     comments = [chance.choice(COMMENTS).format(title=title[:1].lower() + title[1:]) for title in titles]
+    others = [chance.choice(FURTHER_COMMENTS).format(title=title[:1].lower() + title[1:]) for title in titles]
     finder = Keywords(UseMultilingual(1), most=3)
     print(f"{'texts':<10} {'finder':<16} {'n':>4} {'first':>6} {'all':>6} {'a text':>7} {'ms':>6}")
-    for name, texts in (("titles", titles), ("comments", comments)):
+    for name, texts in (("titles", titles), ("comments", comments), ("further", others)):
         for label, find in (("penchant", finder.find), ("in their order", in_order)):
             report((name, label), find, texts, titles)
 
