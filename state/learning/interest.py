@@ -144,10 +144,12 @@ class InterestModel(SequenceModel):
     def forward(self, batch: Batch, rows: Tensor) -> Told:
         found, places = _places(batch.item, rows)
         made = self.tower(found)
-        filled = torch.cat([stored(made), made.new_zeros(1, DIM)])
-        taken = places[: batch.item.numel()].view(batch.item.shape)
+        taken = places[: batch.item.numel()]
+        some = (taken < len(found))[:, None]
+        vectors = stored(embedding(taken.clamp(max=len(found) - 1), made) * some)
         usable = torch.cat([self.tower.usable()[found], self.seen.new_zeros(1)])
-        interest, disliked = self._interest(self._plain(batch), embedding(taken, filled), usable[taken])
+        events = (vectors.view(*batch.item.shape, DIM), usable[taken].view(batch.item.shape))
+        interest, disliked = self._interest(self._plain(batch), *events)
         query = (interest - disliked) * self.sharpness.exp()
         return Told(query, made[places[batch.item.numel() :]], interest)
 

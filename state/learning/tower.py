@@ -4,7 +4,7 @@ item alone. The torch form of `state.fusion.Fusion.item_vectors` and of the roun
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding, normalize
 
 from state.fusions.differentiable import item_vectors
 from state.fusions.untrained import untrained
@@ -94,7 +94,7 @@ class ItemTower(nn.Module):
             content = item_vectors(self.kind, dict(self.fusion.items()), self.vectors[rows], present)
             out = torch.where(present.any(dim=1, keepdim=True), content, out)
         if self.ids:
-            own = self.embedding[rows]
+            own = embedding(rows, self.embedding)
             own = own + (own.to(torch.float16).to(own.dtype) - own).detach()
             out = normalize(torch.where(known[:, None], out + own, out), dim=1)
         return out
