@@ -1,4 +1,4 @@
-"""Reads both output topics as any consumer would, and remembers what the demo needs."""
+"""Reads the output topics as any consumer would, and remembers what the demo needs."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from streams import kafka
-from streams.records import Interest, Recommendation
+from streams.records import Interest, InterestDescription, Recommendation
 from streams.settings import Settings
 
 _POLL_SECONDS = 0.05
@@ -20,13 +20,15 @@ class Sight:
     lock: threading.Lock = field(default_factory=threading.Lock)
     interests: dict[str, Interest] = field(default_factory=dict)
     slates: dict[str, Recommendation] = field(default_factory=dict)
+    descriptions: dict[str, list[InterestDescription]] = field(default_factory=dict)
+    """All of each user, in order."""
     freshness: list[float] = field(default_factory=list)
     """Seconds from an event's time to the moment when its interest reached this consumer."""
     outputs: int = 0
 
 
 class Observer:
-    """Follows both output topics in a thread until stopped. `on_slate` is called for each slate."""
+    """Follows the output topics in a thread until stopped."""
 
     def __init__(self, settings: Settings) -> None:
         self.sight = Sight()
@@ -36,6 +38,7 @@ class Observer:
         self._thread = threading.Thread(target=self._follow, name="observer", daemon=True)
         self._interest = msgspec.json.Decoder(Interest)
         self._slate = msgspec.json.Decoder(Recommendation)
+        self._description = msgspec.json.Decoder(InterestDescription)
         self.failure: Exception | None = None
 
     def start(self) -> None:
@@ -58,7 +61,7 @@ class Observer:
             reader.assign(
                 [
                     kafka.TopicPartition(topic, partition, kafka.OFFSET_BEGINNING)
-                    for topic in (topics.interests, topics.recommendations)
+                    for topic in (topics.interests, topics.recommendations, topics.interest_descriptions)
                     for partition in range(topics.partitions)
                 ]
             )
@@ -78,6 +81,10 @@ class Observer:
             return
         now = time.time()
         with self.sight.lock:
+            if message.topic() == self._settings.topics.interest_descriptions:
+                words = self._description.decode(value)
+                self.sight.descriptions.setdefault(words.user_id, []).append(words)
+                return
             self.sight.outputs += 1
             if message.topic() == self._settings.topics.recommendations:
                 slate = self._slate.decode(value)

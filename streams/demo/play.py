@@ -11,10 +11,12 @@ from streams import kafka
 from streams.demo.judge import Judge
 from streams.demo.observer import Observer
 from streams.demo.viewers import Viewer
+from streams.records import InterestDescription
 from streams.settings import Settings
 
 _QUIET_SECONDS = 2.0
 _LIMIT_SECONDS = 30.0
+_WORDS_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Play:
         start = time.monotonic()
         for number, viewer in enumerate(order):
             if viewer.count == script.change_after:
-                viewer.change()
+                viewer.change(time.time_ns() // 1_000_000)
             self._send(viewer)
             self._collect()
             each_tick(number + 1)
@@ -57,6 +59,7 @@ class Play:
             time.sleep(max(0.0, start + (number + 1) / script.rate - time.monotonic()))
         self._producer.flush(_LIMIT_SECONDS)
         self._wait_for_last(viewers, lambda: each_tick(len(order)))
+        self._wait_for_words(viewers)
 
     def _send(self, viewer: Viewer) -> None:
         event = viewer.act(self._shown.get(viewer.name, []), time.time_ns() // 1_000_000)
@@ -83,3 +86,17 @@ class Play:
                 return
             tick()
             time.sleep(0.05)
+
+    def _wait_for_words(self, viewers: list[Viewer]) -> None:
+        """Until every viewer was described since the change; some change too little to be."""
+        limit = time.monotonic() + _WORDS_SECONDS
+        while time.monotonic() < limit:
+            with self._observer.sight.lock:
+                latest = {user: told[-1] for user, told in self._observer.sight.descriptions.items()}
+            if all(_since(viewer, latest.get(viewer.name)) for viewer in viewers):
+                return
+            time.sleep(0.05)
+
+
+def _since(viewer: Viewer, latest: InterestDescription | None) -> bool:
+    return latest is not None and latest.timestamp > (viewer.changed_ms or 0)

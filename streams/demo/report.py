@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.demo.judge import RECOVERY_EVENTS, WINDOW, Judge, Shares
+from streams.demo.words import InWords, show_words
 
 GOAL_OVER_RANDOM = 3.0
 GOAL_RECOVERY = 0.8
@@ -36,6 +37,7 @@ class Report(msgspec.Struct, frozen=True):
     recovered: Shares
     at_the_end: Shares
     recovery: list[tuple[int, float]]
+    descriptions: list[InWords] = []
 
     @property
     def over_random(self) -> float:
@@ -88,6 +90,7 @@ def show_report(report: Report, console: Console) -> None:
     console.print(_shares_table(report))
     for line in _goals(report):
         console.print(line)
+    show_words(report.descriptions, console)
     console.print(
         "Tastes are the catalogue's categories. Neither events nor the text that is encoded name them: "
         "titles, pictures, sounds and clips speak alone."

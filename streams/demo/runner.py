@@ -25,10 +25,11 @@ from streams.demo.report import Course, Report, make_report, show_report
 from streams.demo.stage import workers
 from streams.demo.table import live_table
 from streams.demo.viewers import Shelf, Viewer, make_viewers
+from streams.demo.words import in_words
 from streams.encoded_wait import EncodedItems
 from streams.errors import PenchantError
 from streams.records import Item
-from streams.settings import AppSettings, KafkaSettings, Settings, TopicSettings
+from streams.settings import AppSettings, DescribeSettings, KafkaSettings, Settings, TopicSettings
 from streams.topics import create_topics
 from streams.training import fit_alignment
 
@@ -57,7 +58,8 @@ def run_demo(options: DemoOptions, console: Console) -> Report:
         create_topics(settings)
         settings = _align(items, settings, options.folder / "alignment", console)
         console.print(f"Kafka is up at {cluster.bootstrap_servers}.")
-        ports = dict(zip(("encode", "interests"), free_ports(2), strict=True))
+        commands = ("encode", "interests", "describe")
+        ports = dict(zip(commands, free_ports(len(commands)), strict=True))
         with workers(settings, options.folder, ports):
             load_items(items, settings, console)
             return _perform(options.script, items, settings, console)
@@ -68,6 +70,8 @@ def _settings(options: DemoOptions, servers: str, media_folder: Path) -> Setting
         app=AppSettings(name="penchant-demo", data=str(options.folder / "data")),
         kafka=KafkaSettings(bootstrap_servers=servers),
         topics=TopicSettings(partitions=4),
+        # In a minute as much happens here as elsewhere in weeks.
+        describe=DescribeSettings(interval_seconds=4.0),
         fetch=FetchSettings(file_roots=(str(media_folder),)),
     )
 
@@ -122,6 +126,7 @@ def _perform(script: Script, items: Sequence[Item], settings: Settings, console:
     modalities["title"] = sum(bool(item.title) for item in items)
     course = Course(script.change_after, script.events_each)
     report = make_report(judge, course, observer.sight.freshness, dict(modalities), len(viewers))
+    report = replace(report, descriptions=in_words(viewers, observer.sight.descriptions))
     if not report.slates:
         raise PenchantError("no slate came out; see the logs beside the demo's data")
     show_report(report, console)

@@ -10,6 +10,8 @@ from streams.records import Interaction, Item, MediaReference
 
 FROM_SLATE: Final = 0.5
 NOISE: Final = 0.1
+LANGUAGES: Final = ("en", "zh")
+"""Viewers have these in turn."""
 _OWN_WORDS: Final = 0.06
 _OWN_MEDIA: Final = 0.06
 
@@ -42,12 +44,22 @@ class Viewer:
     """The taste that takes the second one's place at the change."""
     chance: random.Random
     shelf: Shelf
+    language: str = "en"
+    """What the application says of this viewer with each event."""
+    changed_ms: int | None = None
+    """When the taste changed, epoch milliseconds."""
+    former: str = field(init=False)
+    """The taste that goes."""
     seen: set[str] = field(default_factory=set)
     count: int = 0
 
-    def change(self) -> None:
+    def __post_init__(self) -> None:
+        self.former = self.tastes[1]
+
+    def change(self, now_ms: int) -> None:
         """The second taste goes, another one comes."""
         self.tastes = (self.tastes[0], self.later)
+        self.changed_ms = now_ms
 
     def act(self, slate: Sequence[str], now_ms: int) -> Interaction:
         """The next thing that this viewer does, given the slate last shown (item ids)."""
@@ -110,6 +122,7 @@ class Viewer:
             watched_fraction=watched_fraction,
             text=text,
             media=media or [],
+            context={"language": self.language},
         )
 
 
@@ -121,5 +134,6 @@ def make_viewers(shelf: Shelf, number: int, seed: int) -> list[Viewer]:
     for index in range(number):
         first, second, later = chance.sample(large, 3)
         own = random.Random(f"{seed}-{index}")
-        viewers.append(Viewer(f"viewer-{index + 1:02d}", (first, second), later, own, shelf))
+        language = LANGUAGES[index % len(LANGUAGES)]
+        viewers.append(Viewer(f"viewer-{index + 1:02d}", (first, second), later, own, shelf, language))
     return viewers
