@@ -80,7 +80,7 @@ class RawSource:
         self._readable: int | None = None
         self._left: set[Place] = set()
         self._told_at = 0.0
-        self._starts = Starts(settings, topics, self._consumer, covered)
+        self._starts = Starts(settings, topics, covered)
         self._follows: dict[Place, RawEnd] = {}
         self._asked: Asked | None = None
         self._check_at = 0.0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from state.events import NO_TOPIC
 from streams.encode.placing import NOTHING, Committed, Log, RawEnd, Start, start_of
-from streams.kafka import Consumer, KafkaException, TopicPartition, watermarks
+from streams.kafka import Consumer, KafkaException, TopicPartition, consumer, watermarks
 from streams.metrics import LOST_OFFSETS, RECREATED
 from streams.settings import Settings
 from streams.topic_ids import Identities, TopicWatch, check_same, id_bytes
@@ -24,13 +24,12 @@ _log = logging.getLogger(__name__)
 class Starts:
     """Finds starts for the partitions of a consumer, and knows what its topics were then."""
 
-    def __init__(
-        self, settings: Settings, topics: Sequence[str], consumer: Consumer, covered: Covered
-    ) -> None:
+    def __init__(self, settings: Settings, topics: Sequence[str], covered: Covered) -> None:
         self.identities: Identities = {}
         self.watch = TopicWatch(settings.kafka, topics)
         self._first = topics[0]
-        self._consumer = consumer
+        self._kafka = settings.kafka
+        self._group = f"{settings.app.name}-starts"
         self._covered = covered
         self._skip_trimmed = settings.encode.skip_trimmed
 
@@ -63,9 +62,10 @@ class Starts:
         ]
         covered = self._covered(asked) if asked else {}
         starts = {}
-        for (topic, number), before in committed.items():
+        for (topic, number), log in self._logs(committed).items():
+            before = committed[topic, number]
             end = covered.get(number, NOTHING) if topic == self._first else NOTHING
-            starts[topic, number] = start_of(before, end, self._log(topic, number), self._skip_trimmed)
+            starts[topic, number] = start_of(before, end, log, self._skip_trimmed)
         return starts
 
     def _identify(self, held: Iterable[Place]) -> None:
@@ -74,8 +74,17 @@ class Starts:
         check_same({name: each for name, each in self.identities.items() if name in topics}, now)
         self.identities = now
 
-    def _log(self, topic: str, number: int) -> Log:
-        low, high = watermarks(self._consumer, topic, number, _CALL_SECONDS)
+    def _logs(self, places: Iterable[Place]) -> dict[Place, Log]:
+        # Not by the client whose callback this may be called from: where it asks for metadata there, its next
+        # callback ends the process (`CallState_get: Assertion cs != NULL`).
+        client = consumer(self._kafka, self._group)
+        try:
+            return {(topic, number): self._log(client, topic, number) for topic, number in places}
+        finally:
+            client.close()
+
+    def _log(self, client: Consumer, topic: str, number: int) -> Log:
+        low, high = watermarks(client, topic, number, _CALL_SECONDS)
         return Log(f"{topic}-{number}", self.topic_id(topic), low, high)
 
 
