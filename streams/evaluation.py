@@ -107,7 +107,7 @@ def encoded(dataset: Dataset, settings: Settings) -> ItemContent | None:
         bank = configured_bank(settings, instance.folder, stack)
         tell = stack.enter_context(progress("encoding the items", sum(map(bool, dataset.texts))))
         try:
-            return content_of(dataset, lambda texts: _text_vectors(bank, texts, tell))
+            return content_of(dataset, lambda texts: _text_vectors(bank, texts, tell), bank.version)
         except EncodersError as error:
             raise InputError(str(error)) from error
 

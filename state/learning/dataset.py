@@ -60,11 +60,11 @@ def dataset_of(name: str, interactions: Interactions, facts: dict[str, Facts]) -
     return Dataset(name, interactions, texts, tuple(one.topics for one in each), published)
 
 
-def content_of(dataset: Dataset, encode: EncodeTexts) -> ItemContent | None:
-    """The items' vectors, made of their texts; None where no item has a text."""
+def content_of(dataset: Dataset, encode: EncodeTexts, space: str = "") -> ItemContent | None:
+    """The items' vectors, made of their texts by encoders of this version; None where no item has a text."""
     if not dataset.described:
         return None
     vectors = np.zeros((len(dataset.texts), MODALITY_COUNT, SHARED_DIM), np.float32)
     some = [place for place, text in enumerate(dataset.texts) if text]
     vectors[some, _TEXT] = encode([dataset.texts[place] for place in some])
-    return ItemContent(vectors, np.asarray(vectors.any(axis=2)), dataset.topics, dataset.published_ms)
+    return ItemContent(vectors, np.asarray(vectors.any(axis=2)), dataset.topics, dataset.published_ms, space)

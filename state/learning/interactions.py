@@ -120,6 +120,8 @@ class ItemContent:
     present: Bool
     topics: tuple[tuple[str, ...], ...]
     published_ms: Int64 | None = None
+    space: str = ""
+    """Version of the encoders that made the vectors; empty where it is not told."""
 
     def __post_init__(self) -> None:
         items = len(self.topics)

@@ -27,6 +27,8 @@ BATCHES = (1, 64, 256)
 WIDE = (64, 128, 256)
 LINKS, BUILD = 16, 128
 GROUPS = 200
+CELLS = 2_000_000
+"""Scores in memory at once, as in `state.recommend`."""
 
 
 def units(count: int, seed: int) -> Float32:
@@ -55,7 +57,7 @@ def exact(items: Float32, ties: Ties, queries: Float32) -> NDArray[np.int64]:
 
 
 def exact_cost(items: Float32, ties: Ties, queries: Float32) -> float:
-    rows = 64 if len(items) > 200_000 else 256
+    rows = max(1, CELLS // len(items))
     repeat = max(1, 16 // len(queries))
     begun = time.process_time()
     for _ in range(repeat):

@@ -1,10 +1,12 @@
 """Baselines: each by hand where it can be, and above chance where there is something to learn."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from state.artifact import save_artifact
 from state.errors import LearningError
 from state.events import ACTIONS, Action
 from state.fusion import Fusion
@@ -186,6 +188,24 @@ def test_an_artifact_that_judges_is_asked_by_the_interest_that_serving_reads(
     np.testing.assert_allclose(told[8], Judges(arrays).likes(interest, item)[0], atol=1e-5)
     plain = served("own", content_prior(), Task(split.train, split.validation, known))
     assert not isinstance(plain, Judge)
+
+
+def test_an_artifact_in_a_folder_is_a_model(split: Split, known: ItemContent, tmp_path: Path) -> None:
+    save_artifact(content_prior(), str(tmp_path / "mine"))
+    task = Task(split.train, split.validation, known)
+    model = contender(str(tmp_path / "mine"))[1](task, lambda part: None)
+    histories = split.test.histories().part(slice(0, 7))
+    prior = contender("content-prior")[1](task, lambda part: None)
+    assert model.name == "mine"
+    np.testing.assert_array_equal(model.scores(histories), prior.scores(histories))
+
+
+def test_an_artifact_of_other_encoders_is_refused(split: Split, known: ItemContent) -> None:
+    artifact = replace(content_prior(), space="bank-1")
+    task = Task(split.train, split.validation, replace(known, space="bank-2"))
+    with pytest.raises(LearningError, match=r"trained on vectors of bank-1, .* encoded by bank-2"):
+        served("own", artifact, task)
+    served("own", artifact, Task(split.train, split.validation, replace(known, space="bank-1")))
 
 
 def test_who_has_no_past_is_served_what_is_in_demand(split: Split, known: ItemContent) -> None:

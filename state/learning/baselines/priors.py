@@ -17,9 +17,15 @@ from state.prior import content_prior
 
 
 def served(name: str, artifact: Artifact, task: Task) -> Served:
-    """Raises LearningError where nothing is told of the items."""
+    """Raises LearningError where nothing is told of the items, or by other encoders than the artifact's."""
     if task.content is None and artifact.known is None:
         raise LearningError(f"{name} ranks by content, and nothing is told of these items")
+    made_by = "" if task.content is None else task.content.space
+    if artifact.space and made_by and artifact.space != made_by:
+        raise LearningError(
+            f"{name} was trained on vectors of {artifact.space}, and the items were encoded by {made_by}: "
+            "set the encoders that it was trained with"
+        )
     kind = Served if artifact.judges is None else JudgingServed
     return kind(name, artifact, task.content, task.train)
 
