@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from streams.settings import AppSettings, InterestsSettings, Settings, TopicSettings
+from streams.settings import AppSettings, DescribeSettings, InterestsSettings, Settings, TopicSettings
 from streams.topics import (
     TopicPlan,
     item_signals_changelog,
@@ -25,6 +25,7 @@ def test_the_plan_is_the_table_of_the_design() -> None:
         "items.encoded": "compact",
         "interests": "compact",
         "recommendations": "compact",
+        "interest-descriptions": "compact",
         "user-commands": "delete",
         "user-receipts": "delete",
         "dead-letters": "delete",
@@ -74,7 +75,15 @@ def test_what_is_deleted_of_users_is_gone_within_a_day() -> None:
     assert {name for name, lag in lags.items() if lag == "86400000"} == {
         "interests",
         "recommendations",
+        "interest-descriptions",
         "penchant-shop-user-state-changelog",
+    }
+
+
+def test_descriptions_have_a_topic_unless_they_are_not_wanted() -> None:
+    without = replace(SETTINGS, describe=DescribeSettings(enabled=False))
+    assert {plan.name for plan in plan_topics(SETTINGS)} - {plan.name for plan in plan_topics(without)} == {
+        "interest-descriptions"
     }
 
 
