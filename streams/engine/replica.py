@@ -31,6 +31,8 @@ class Replica:
         self.since_ms = 0
         """Since when the store knows all deletions up to `offset`."""
         self._bulk = False
+        self._told = 0
+        self._goal: tuple[int, int] | None = None
         self.offset = 0
         """Offset in the changelog that comes next."""
 
@@ -65,13 +67,26 @@ class Replica:
         self.offset = chunk.end
         self._put(chunk.changes)
 
-    def level(self) -> None:
-        """The store is level with the changelog now: to be written with the next chunk."""
-        self.since_ms = now_ms()
+    def caught_up(self, end: int) -> int | None:
+        """When the changelog ended where the store is by now, epoch ms; None where it is not so far yet.
 
-    def settle(self) -> None:
-        """The store is level with the changelog now: written at once."""
-        self.level()
+        `end` is what the reader was told last. Where records keep coming, it never hears that there are no
+        more of them: so it is told as a goal when it is news, and asked whether the goal is reached.
+        """
+        if self._goal is None and end > self._told:
+            self._told, self._goal = end, (end, now_ms())
+        if self._goal is None or self.offset < self._goal[0]:
+            return None
+        at_ms, self._goal = self._goal[1], None
+        return at_ms
+
+    def level(self, at_ms: int | None = None) -> None:
+        """The store was level with the changelog then, now by default: to be written with the next chunk."""
+        self.since_ms = max(self.since_ms, now_ms() if at_ms is None else at_ms)
+
+    def settle(self, at_ms: int | None = None) -> None:
+        """The same, written at once."""
+        self.level(at_ms)
         loaded, self._bulk = self._bulk, False
         if self.offset:
             self._put({})

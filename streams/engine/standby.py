@@ -315,7 +315,7 @@ class Standbys(NoStandbys):
             with self._lock:
                 copy = self._copies.get(number)
                 if copy is not None:
-                    self._bring_on(number, copy, reading)
+                    self._bring_on(number, copy, reading, tail.end(number))
         for number, reason in reading.failed.items():
             _log.warning("%s: the standby cannot go on: %s", self._label(number), reason)
             self._again[number] = time.monotonic() + _AGAIN_SECONDS
@@ -334,7 +334,7 @@ class Standbys(NoStandbys):
         with self._lock:
             return {number: copy.replica.offset for number, copy in self._copies.items()}
 
-    def _bring_on(self, number: int, copy: _Copy, reading: Reading) -> None:
+    def _bring_on(self, number: int, copy: _Copy, reading: Reading, end: int) -> None:
         if now_ms() - copy.replica.since_ms > copy.facts.delete_retention_ms:
             reading.failed[number] = "deletions may have been missed meanwhile"
             return
@@ -343,8 +343,11 @@ class Standbys(NoStandbys):
             if chunk is not None:
                 copy.replica.take(chunk)
                 STANDBY_RECORDS.inc(chunk.records)
+            level_ms = copy.replica.caught_up(end)
             if number in reading.level:
-                _level(copy)
+                _level(copy, now_ms())
+            elif level_ms is not None:
+                _level(copy, level_ms)
         except StateError as error:
             reading.failed[number] = str(error)
 
@@ -375,12 +378,12 @@ def _is_open(store: Store) -> bool:
     return True
 
 
-def _level(copy: _Copy) -> None:
+def _level(copy: _Copy, at_ms: int) -> None:
     if not copy.level:
         copy.settled = time.monotonic()
-        copy.replica.settle()
+        copy.replica.settle(at_ms)
     else:
-        copy.replica.level()
+        copy.replica.level(at_ms)
     copy.level = True
 
 

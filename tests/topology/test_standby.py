@@ -205,6 +205,24 @@ def test_what_is_awaited_is_due_once_all_of_it_is_level(bench: Bench) -> None:
     assert not bench.standbys.due()
 
 
+def test_what_is_awaited_is_due_though_records_keep_coming(bench: Bench) -> None:
+    """As under an even load: there is always one more record, so the end itself is never met."""
+    bench.fill(0, 0, 30)
+    read = bench.tail.read
+
+    def busy(positions: Mapping[int, int], seconds: float) -> Reading:
+        reading = read(positions, seconds)
+        bench.fill(0, 30, 31)
+        reading.level.clear()
+        return reading
+
+    bench.tail.read = busy  # type: ignore[method-assign]
+    began = now_ms()
+    bench.standbys.follow({0}, {0})
+    until(bench.standbys.due)
+    until(lambda: bench.standbys._copies[0].replica.since_ms > began)
+
+
 def test_a_copy_that_falls_behind_is_level_no_more(bench: Bench) -> None:
     bench.standbys.follow({0}, {0})
     until(lambda: bench.standbys.level(0))
