@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from streams.kafka import ConfigResource, KafkaException, NewTopic, ResourceType, TopicPartition, admin_client
+from streams.kafka import KafkaException, NewTopic, TopicPartition, admin_client
 from streams.settings import Settings
 from streams.topics import user_state_changelog
+from tests.cut_changelog import cut
 from tests.engine_feed import EngineProcess, Feed, check, check_outputs, states, stores, wait_for_end
 from tests.engine_worker import NAME
 from tests.full_disk import FullDisk, skip_without_small_disks
@@ -39,23 +40,6 @@ def test_a_full_disk_ends_the_worker_and_room_brings_it_back(settings: Settings,
         worker.kill()
 
 
-def cut(settings: Settings, topic: str, offset: int) -> None:
-    """As retention would, while the topic has a wrong policy: of a compacted topic nothing can be cut."""
-    admin = admin_client(settings.kafka)
-    places = [TopicPartition(topic, number, offset) for number in range(settings.topics.partitions)]
-    for action in (
-        lambda: admin.alter_configs([policy(topic, "delete")]),
-        lambda: admin.delete_records(places),
-        lambda: admin.alter_configs([policy(topic, "compact")]),
-    ):
-        for future in action().values():
-            future.result(SECONDS)
-
-
-def policy(topic: str, value: str) -> ConfigResource:
-    return ConfigResource(ResourceType.TOPIC, topic, set_config={"cleanup.policy": value})
-
-
 @pytest.mark.filterwarnings("ignore:alter_configs")
 def test_a_changelog_that_was_cut_is_no_restore(settings: Settings) -> None:
     """Nothing says so but the start of the log: what is left restores without an error."""
@@ -67,7 +51,8 @@ def test_a_changelog_that_was_cut_is_no_restore(settings: Settings) -> None:
         first.stop()
     finally:
         first.kill()
-    cut(settings, user_state_changelog(settings), 10)
+    topic = user_state_changelog(settings)
+    cut(settings, [TopicPartition(topic, number, 10) for number in range(settings.topics.partitions)])
 
     kept = Path(settings.app.data, NAME)
     aside = kept.rename(kept.with_name("aside"))

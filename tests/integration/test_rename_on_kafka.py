@@ -17,20 +17,13 @@ from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY
 from streams.errors import InputError, OwnershipLost, RenameError
 from streams.groups import groups_of, living
-from streams.kafka import (
-    AdminClient,
-    ConfigResource,
-    KafkaError,
-    KafkaException,
-    ResourceType,
-    TopicPartition,
-    admin_client,
-)
+from streams.kafka import TopicPartition, admin_client
 from streams.records import Interest
 from streams.rename import Rename, changelogs_of
 from streams.settings import Settings
-from streams.topics import create_topics, partition_counts, topic_values, user_state_changelog
-from tests.encode_harness import SECONDS, covered, event, rows_of, running, until
+from streams.topics import create_topics, partition_counts, user_state_changelog
+from tests.cut_changelog import cut
+from tests.encode_harness import covered, event, rows_of, running, until
 from tests.engine_feed import changelog
 from tests.integration.conftest import fresh_settings, produce_json, read_all
 
@@ -157,30 +150,9 @@ def test_a_changelog_that_was_cut_is_not_copied(settings: Settings) -> None:
     owner = journal(settings)
     put(owner, {b"uann": b"1", PLACE_KEY: b"p"})
     owner.close()
-    topic = user_state_changelog(settings)
-    admin = admin_client(settings.kafka)
-    for policy in ("delete", "compact"):
-        # Kafka deletes no records of a topic that is compacted alone.
-        altered = ConfigResource(ResourceType.TOPIC, topic, set_config={"cleanup.policy": policy})
-        for future in admin.alter_configs([altered]).values():
-            future.result(SECONDS)
-        if policy == "delete":
-            until("the records to be deleted", lambda: deleted(admin, TopicPartition(topic, 0, 1)))
-    until("the policy", lambda: topic_values(admin, topic)["cleanup.policy"] == "compact")
+    cut(settings, [TopicPartition(user_state_changelog(settings), 0, 1)])
     with pytest.raises(RenameError, match="was cut up to offset 1"):
         Rename(settings, settings.app.name, f"{settings.app.name}-new").run()
-
-
-def deleted(admin: AdminClient, before: TopicPartition) -> bool:
-    """A log hears of its topic's new policy some time after the cluster does."""
-    try:
-        for answer in admin.delete_records([before]).values():
-            answer.result(SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.POLICY_VIOLATION:
-            raise
-        return False
-    return True
 
 
 def test_names_that_cannot_be(settings: Settings) -> None:
