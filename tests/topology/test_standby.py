@@ -125,7 +125,7 @@ def test_a_standby_follows_and_hands_over_its_open_store(bench: Bench) -> None:
     until(lambda: bench.standbys.level(0))
     bench.fill(0, 50, 90)
     until(lambda: bench.standbys.held() == {0: bench.log.end(0)})
-    assert STANDBY_LAG.labels("bench-0")._value.get() == 0
+    until(lambda: STANDBY_LAG.labels("bench-0")._value.get() == 0)
     store = bench.standbys.open(0)
     assert dict(store.scan(b"k")) == bench.expected(0)
     # Nobody else writes it from now on.
