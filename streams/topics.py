@@ -275,12 +275,12 @@ def _asked(
     """
     give_up = time.monotonic() + CALL_SECONDS
     while True:
-        with suppress(KafkaException):
-            admin.list_topics(_ANY_TOPIC, timeout=TRY_SECONDS)
         futures = ask()
-        silent = [future for future in futures.values() if _is_silent(future)]
+        silent = any(_is_silent(future) for future in futures.values())
         if not silent or time.monotonic() > give_up:
             return futures
+        with suppress(KafkaException):
+            admin.list_topics(_ANY_TOPIC, timeout=TRY_SECONDS)
 
 
 def _is_silent(future: "Future[Answer]") -> bool:
