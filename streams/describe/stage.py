@@ -1,6 +1,7 @@
 """From states to requests, and from descriptions to records: plain functions, no Kafka and no clock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
@@ -107,7 +108,7 @@ def record_of(draft: Draft, description: Description) -> InterestDescription:
         vector=list(draft.vector),
         topics=list(told.topics),
         digest=told.digest.hex(),
-        rejected=_counted(each.reason for each in description.rejected),
+        rejected=dict(Counter(each.reason for each in description.rejected)),
     )
 
 
@@ -145,10 +146,3 @@ def _fact(statement: Statement) -> DescriptionFact:
         statement.trend.value,
         statement.scale.value,
     )
-
-
-def _counted(reasons: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for reason in reasons:
-        counts[reason] = counts.get(reason, 0) + 1
-    return counts
