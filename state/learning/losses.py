@@ -12,9 +12,13 @@ from state.learning.interest import InterestModel
 from state.learning.model import SequenceModel, Told
 from state.learning.sequences import NO_ITEM, UNJUDGED, Batch
 
-CELLS = 4_000_000
-"""Logits in memory at once."""
+CELLS = 250_000
+"""Logits at once: as many as a processor's own memory holds."""
+CELLS_ON_GPU = 4_000_000
+FEWEST = 64
+"""Queries whose logits are worked out together, at least."""
 _NEAR_ONE = 1 - 1e-6
+_TINY = torch.finfo(torch.float32).tiny
 
 
 class LossSettings(msgspec.Struct, frozen=True):
@@ -33,30 +37,34 @@ class LossSettings(msgspec.Struct, frozen=True):
 
 class _WholeSoftmax(torch.autograd.Function):
     """The sum of -log p of the targets, and of -log(1 - p) of those that are rejected, p being the softmax
-    over all vectors. Slopes are made along with the sum, part by part, so that no more than CELLS logits are
-    ever kept."""
+    over all vectors. Slopes are made along with the sum, part by part, so that few logits are ever
+    kept."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, vectors: Tensor, targets: Tensor, rejected: Tensor) -> Tensor:
         total = queries.new_zeros(())
         by_query, by_vector = torch.empty_like(queries), torch.zeros_like(vectors)
-        size = max(1, CELLS // max(1, len(vectors)))
+        turns = bool(rejected.any())
+        cells = CELLS if queries.device.type == "cpu" else CELLS_ON_GPU
+        size = max(FEWEST, cells // max(1, len(vectors)))
         for start in range(0, len(queries), size):
             part = slice(start, start + size)
             asked, own = queries[part], targets[part, None]
-            logits = asked @ vectors.T
-            logits -= logits.amax(dim=1, keepdim=True)
-            told = logits.gather(1, own)
-            sums = logits.exp_().sum(dim=1, keepdim=True)
-            told = told - torch.log(sums)
-            chance = told.exp().clamp(max=_NEAR_ONE)
-            turned = rejected[part, None]
-            total += torch.where(turned, -torch.log1p(-chance), -told).sum()
-            factor = torch.where(turned, -chance / (1 - chance), 1.0)
-            logits *= factor / sums
-            logits.scatter_add_(1, own, -factor)
-            by_query[part] = logits @ vectors
-            by_vector += logits.T @ asked
+            shares = torch.softmax(asked @ vectors.T, dim=1)
+            chance = shares.gather(1, own)
+            told = -torch.log(chance.clamp(min=_TINY))
+            if turns:
+                turned = rejected[part, None]
+                chance = chance.clamp(max=_NEAR_ONE)
+                told = torch.where(turned, -torch.log1p(-chance), told)
+                factor = torch.where(turned, -chance / (1 - chance), 1.0)
+                shares *= factor
+                shares.scatter_add_(1, own, -factor)
+            else:
+                shares.scatter_add_(1, own, -torch.ones_like(chance))
+            total += told.sum()
+            by_query[part] = shares @ vectors
+            by_vector.addmm_(shares.T, asked)
         ctx.save_for_backward(by_query, by_vector)
         return total
 

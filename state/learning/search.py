@@ -33,13 +33,15 @@ class Searched(msgspec.Struct):
 
 
 def search(plan: Plan, task: Task, trials: int, tell: Tell, device: torch.device) -> tuple[Searched, Trained]:
-    """Trains `trials` times, by the tree-structured Parzen estimator (Optuna), and keeps the best. All draws
-    follow from the task's seed. Raises LearningError where Optuna is missing."""
+    """Trains `trials` times, by the tree-structured Parzen estimator (Optuna), and keeps the best. The first
+    trial is the plan as it is given, so that nothing worse is kept; all draws follow from the task's seed.
+    Raises LearningError where Optuna is missing."""
     optuna = _optuna()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=task.seed, n_startup_trials=5)
     )
+    study.enqueue_trial(_given(plan))
     tried: list[Tried] = []
     best: tuple[Plan, Trained] | None = None
     for number in range(trials):
@@ -58,6 +60,19 @@ def search(plan: Plan, task: Task, trials: int, tell: Tell, device: torch.device
 
 def _part(tell: Tell, number: int, trials: int) -> Tell:
     return lambda done: tell((number + done) / trials)
+
+
+def _given(plan: Plan) -> dict[str, float]:
+    """The plan's own numbers, by the names that are drawn."""
+    optimiser = plan.schedule.optimiser
+    own: dict[str, float] = {"rate": optimiser.rate, "decay": optimiser.decay}
+    if plan.kind == INTEREST:
+        shape = plan.interest
+        return own | {"dropout": shape.dropout, "hidden": shape.readout_hidden, "review": shape.review}
+    if plan.kind == GRU4REC:
+        return own | {"dropout": plan.gru4rec.dropout, "hidden": plan.gru4rec.hidden}
+    attention = plan.sasrec
+    return own | {"dropout": attention.dropout, "hidden": attention.hidden, "heads": attention.heads}
 
 
 def _schedule(plan: Plan, trial: Trial) -> Plan:
