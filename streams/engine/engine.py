@@ -4,8 +4,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -74,24 +74,38 @@ class Loss:
     """Source offset from which the batch went out."""
 
 
+@dataclass(slots=True, frozen=True)
+class _Flight:
+    """A commit on its way, and where the partition must be read again after it."""
+
+    future: Future[Loss | None]
+    hole: int | None
+
+
 @dataclass(slots=True)
 class Outcome:
-    """What a micro-batch came to, by partition."""
+    """What micro-batches came to, by partition."""
 
     rows: int = 0
+    """Rows that a batch has begun with."""
     holes: dict[int, int] = field(default_factory=dict)
     """Source offset from which the partition must be read again."""
     lost: dict[int, Loss] = field(default_factory=dict)
 
 
 class Engine(Generic[RowT]):
-    """Owns partitions. `open` and `discard` may run in any thread; everything else belongs to one."""
+    """Owns partitions. `open` and `discard` may run in any thread; everything else belongs to one.
+
+    While a partition's batch is being committed, the others' next batches are worked on: the partition
+    itself waits, so that no value is read before it is committed.
+    """
 
     def __init__(self, processor: Processor[RowT], resources: Resources, options: EngineOptions) -> None:
         self._processor = processor
         self._resources = resources
         self._options = options
         self._partitions: dict[int, Partition] = {}
+        self._flights: dict[int, _Flight] = {}
         self._forgiven: set[int] = set()
         self._changelog: bytes | None = None
         self._committers = ThreadPoolExecutor(_COMMIT_THREADS, f"{options.name}-commit")
@@ -119,10 +133,15 @@ class Engine(Generic[RowT]):
         return partition.place.source
 
     def close(self, number: int) -> int | None:
-        """Let a partition go. Returns the source offset that comes next; None where it was not open."""
+        """Let a partition go, once what it commits has ended. Returns the source offset that comes next; None
+        where it was not open.
+        """
         partition = self._partitions.pop(number, None)
         if partition is None:
             return None
+        flight = self._flights.pop(number, None)
+        if flight is not None:
+            flight.future.result()
         self._processor.closed(number)
         partition.close()
         for gauge in (STATE_BYTES, RECOVERY):
@@ -146,7 +165,9 @@ class Engine(Generic[RowT]):
         return {number: partition.place.source for number, partition in list(self._partitions.items())}
 
     def tend(self) -> None:
-        """To be called every few seconds: bounds what a kill takes, and measures."""
+        """To be called every few seconds, while nothing is being committed: bounds what a kill takes, and
+        measures.
+        """
         for partition in self._partitions.values():
             partition.store.settle(LASTING_SECONDS)
             STATE_BYTES.labels(partition.label).set(partition.store.size())
@@ -156,25 +177,62 @@ class Engine(Generic[RowT]):
         return self._partitions[number].store
 
     def process(self, queues: Mapping[int, deque[Delivery]], clock_ms: int) -> Outcome:
-        """One micro-batch: take what the guards let in from the queues of open partitions, and commit it.
+        """One micro-batch of all partitions that have something, to the end of its commits."""
+        before = self.rest()
+        outcome = self.step(queues, clock_ms)
+        after = self.rest()
+        for each in (before, after):
+            outcome.holes.update(each.holes)
+            outcome.lost.update(each.lost)
+        return outcome
 
-        Raises what the processor or a store raises: the process must end then.
+    def step(
+        self,
+        queues: Mapping[int, deque[Delivery]],
+        clock_ms: int,
+        settled: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """One micro-batch: take what the guards let in from the queues of open partitions, and begin to
+        commit it. Returns without waiting; what the commits came to is told by later calls.
+
+        Partitions that are still at their commits are left out; `settled` is called, in another thread, as
+        each commit ends. Raises what the processor or a store raises: the process must end then.
         """
-        began = time.monotonic()
+        outcome = self._land([number for number, flight in self._flights.items() if flight.future.done()])
         admitted = self._admit(queues)
         work = self._work(admitted, clock_ms)
-        outcome = Outcome(sum(len(admission.rows) for admission in admitted.values()))
+        outcome.rows = sum(len(admission.rows) for admission in admitted.values())
         changed = [n for n in self._partitions if n in work or self._has_moved(n, admitted)]
         if changed:
-            outcome.lost = self._commit(changed, admitted, work, clock_ms)
+            self._commit(changed, admitted, work, clock_ms)
             BATCH_SIZE.labels(self._options.name).observe(outcome.rows)
-            STAGE_SECONDS.labels(self._options.name).observe(time.monotonic() - began)
-            COMMIT_TIME.labels(self._options.name).set_to_current_time()
-        for number in outcome.lost:
-            self.close(number)
+        for number in changed:
+            self._flights[number].future.add_done_callback(lambda _: settled())
         for number, admission in admitted.items():
-            if admission.hole and number not in outcome.lost:
+            if admission.hole and number not in self._flights:
                 outcome.holes[number] = admission.place.source
+        return outcome
+
+    def rest(self, numbers: Iterable[int] | None = None) -> Outcome:
+        """Wait until these partitions, by default all, are at no commit. Returns what the commits came to."""
+        asked = self._flights if numbers is None else self._flights.keys() & set(numbers)
+        return self._land(list(asked))
+
+    def busy(self, number: int) -> bool:
+        """Whether the partition is at its commit, so that its records wait."""
+        return number in self._flights
+
+    def _land(self, numbers: Iterable[int]) -> Outcome:
+        outcome = Outcome()
+        for number in numbers:
+            flight = self._flights.pop(number)
+            loss = flight.future.result()
+            COMMIT_TIME.labels(self._options.name).set_to_current_time()
+            if loss is not None:
+                self.close(number)
+                outcome.lost[number] = loss
+            elif flight.hole is not None:
+                outcome.holes[number] = flight.hole
         return outcome
 
     def _commit(
@@ -183,13 +241,14 @@ class Engine(Generic[RowT]):
         admitted: Mapping[int, Admission[RowT]],
         work: Mapping[int, Work[RowT]],
         clock_ms: int,
-    ) -> dict[int, Loss]:
-        """The commit of the delivery contract, step by step. Returns the partitions that must be closed.
+    ) -> None:
+        """The commit of the delivery contract, step by step: from 3 on beside the engine's thread, and each
+        partition for itself.
 
         Wherever it ends: before 4 is through, the transaction is aborted, and the log has nothing of this
         batch; afterwards the log has all of it, and the restore brings the store level.
         """
-        fault = self._options.fault
+        fault, began = self._options.fault, time.monotonic()
 
         fault(1)  # 1. Fetch the values that the work wants.
         stored = {number: self._stored(number, wanted) for number, wanted in work.items()}
@@ -221,22 +280,18 @@ class Engine(Generic[RowT]):
             _tell_of_raw(partition, admission)
             partition.place = place
             self._observe(effect, admission)
+            STAGE_SECONDS.labels(self._options.name).observe(time.monotonic() - began)
             fault(6)
             return None
 
-        losses = self._side_by_side(settle, changed)
-        return {number: loss for number, loss in losses.items() if loss is not None}
-
-    def _side_by_side(
-        self, settle: Callable[[int], Loss | None], numbers: list[int]
-    ) -> dict[int, Loss | None]:
-        if len(numbers) == 1:
-            return {numbers[0]: settle(numbers[0])}
-        futures = {number: self._committers.submit(settle, number) for number in numbers}
-        return {number: future.result() for number, future in futures.items()}
+        for number in changed:
+            admission = admitted.get(number)
+            hole = admission.place.source if admission is not None and admission.hole else None
+            self._flights[number] = _Flight(self._committers.submit(settle, number), hole)
 
     def _admit(self, queues: Mapping[int, deque[Delivery]]) -> dict[int, Admission[RowT]]:
-        waiting = [number for number, queue in queues.items() if queue and number in self._partitions]
+        idle = self._partitions.keys() - self._flights.keys()
+        waiting = [number for number, queue in queues.items() if queue and number in idle]
         share = max(1, self._options.batch_rows // max(1, len(waiting)))
         decode = self._processor.decode
         return {
@@ -249,6 +304,8 @@ class Engine(Generic[RowT]):
     def _work(self, admitted: Mapping[int, Admission[RowT]], clock_ms: int) -> dict[int, Work[RowT]]:
         work = {}
         for number, partition in self._partitions.items():
+            if number in self._flights:
+                continue
             admission = admitted.get(number)
             rows = admission.rows if admission else []
             due = self._processor.due(number, clock_ms)

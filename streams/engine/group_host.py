@@ -13,7 +13,8 @@ from typing import Generic, TypeVar
 from streams import kafka
 from streams.engine.guard import Delivery
 from streams.engine.kafka_journal import settle_seconds
-from streams.engine.runner import Runner, Seek
+from streams.engine.runner import Runner
+from streams.engine.seat import Seek
 from streams.errors import EngineError
 from streams.metrics import CONSUMER_LAG
 from streams.settings import KafkaSettings

@@ -3,27 +3,25 @@
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from streams.engine.engine import Engine, Loss
+from streams.engine.engine import Engine, Loss, Outcome
 from streams.engine.failures import converted, raise_it
 from streams.engine.guard import Delivery
 from streams.engine.journal import OpeningCancelled
 from streams.engine.partition import Partition
+from streams.engine.seat import NO_FLOW, Seat, Seek
 from streams.engine.standby import NoStandbys
 from streams.errors import EngineError, OwnershipLost
 from streams.metrics import HOLES, QUEUE_DEPTH
 
 RowT = TypeVar("RowT")
 AnswerT = TypeVar("AnswerT")
-
-NO_FLOW = 0
 
 _TICK_SECONDS = 0.02
 _MEASURE_SECONDS = 10.0
@@ -33,15 +31,6 @@ _OPENERS = 4
 _TRIES = 5
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Seek:
-    """The host is to read the partition from `offset` on, and to deliver with `flow` what it reads then."""
-
-    partition: int
-    offset: int
-    flow: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +51,6 @@ class RunnerOptions:
     """Called every few seconds, beside the engine. What it raises ends the engine."""
 
 
-@dataclass(slots=True, eq=False)
-class _Seat:
-    """One partition that the group has given us, and the records that wait for it."""
-
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    open: bool = False
-    flow: int = NO_FLOW
-    queue: deque[Delivery] = field(default_factory=deque)
-    open_at: float | None = None
-    stuck_at: int = -1
-    tries: int = 0
-
-
 class Runner(Generic[RowT]):
     """Feeds one engine from its own thread. Public methods may be called from any thread.
 
@@ -91,7 +67,7 @@ class Runner(Generic[RowT]):
         """Why the thread ended, where it was not asked to: the host must end, too."""
         self._engine = engine
         self._options = options
-        self._seats: dict[int, _Seat] = {}
+        self._seats: dict[int, Seat] = {}
         self._flows = NO_FLOW
         self._taken = False
         self._suspended = False
@@ -225,7 +201,7 @@ class Runner(Generic[RowT]):
 
     def _pause(self) -> float:
         """Seconds until records that wait may be worked on, or until it is time to look what is due."""
-        if not self._queued():
+        if not self._waiting():
             return _TICK_SECONDS
         return min(_TICK_SECONDS, max(0.0, self._next_step - time.monotonic()))
 
@@ -249,7 +225,19 @@ class Runner(Generic[RowT]):
         """One micro-batch. Returns whether more waits."""
         self._next_step = time.monotonic() + self._options.interval_seconds
         queues = {number: seat.queue for number, seat in self._seats.items() if seat.open}
-        outcome = self._engine.process(queues, int(time.time() * 1000))
+        self._conclude(self._engine.step(queues, int(time.time() * 1000), self._wake.set))
+        self._measure()
+        if not self.full():
+            self._room.set()
+        return self._waiting()
+
+    def _waiting(self) -> bool:
+        """Whether there are records of partitions that are not at a commit."""
+        return any(
+            seat.open and seat.queue and not self._engine.busy(number) for number, seat in self._seats.items()
+        )
+
+    def _conclude(self, outcome: Outcome) -> None:
         for number, loss in outcome.lost.items():
             self._lose(number, loss)
         for number, offset in outcome.holes.items():
@@ -257,15 +245,12 @@ class Runner(Generic[RowT]):
             self._miss(number, offset)
             _log.warning("%s-%d: hole before offset %d: reading again", self._options.name, number, offset)
             self._reread(number, offset)
-        self._measure()
-        if not self.full():
-            self._room.set()
-        return any(queues.values())
 
     def _measure(self) -> None:
         QUEUE_DEPTH.labels(self._options.name).set(self._queued())
         if time.monotonic() - self._measured > _MEASURE_SECONDS:
             self._measured = time.monotonic()
+            self._conclude(self._engine.rest())
             self._engine.tend()
 
     def _take(self, numbers: list[int]) -> None:
@@ -273,9 +258,11 @@ class Runner(Generic[RowT]):
         for number in [] if self._stopping else numbers:
             seat = self._seats.get(number)
             if seat is None:
-                self._seats[number] = _Seat()
+                self._seats[number] = Seat()
                 self._open(number)
-            elif seat.open:
+                continue
+            self._conclude(self._engine.rest([number]))
+            if seat.open:
                 self._reread(number, self._engine.places()[number])
             elif seat.open_at is not None:
                 self._open(number)
@@ -293,6 +280,7 @@ class Runner(Generic[RowT]):
 
     def _suspend(self) -> None:
         self._suspended = True
+        self._conclude(self._engine.rest())
         for number in self._seats:
             self._silence(number)
 
@@ -311,7 +299,7 @@ class Runner(Generic[RowT]):
         seat.open_at = None
         self._openers.submit(self._open_aside, number, seat)
 
-    def _open_aside(self, number: int, seat: _Seat) -> None:
+    def _open_aside(self, number: int, seat: Seat) -> None:
         """In a thread of its own: restoring may take minutes, in which the others go on."""
         try:
             partition = self._engine.open(number, lambda: seat.cancelled.is_set() or self._stopping)
@@ -323,7 +311,7 @@ class Runner(Generic[RowT]):
             return
         self._ask(lambda: self._adopt(seat, partition))
 
-    def _adopt(self, seat: _Seat, partition: Partition) -> None:
+    def _adopt(self, seat: Seat, partition: Partition) -> None:
         number = partition.number
         if self._stopping or self._seats.get(number) is not seat:
             partition.close()
@@ -334,7 +322,7 @@ class Runner(Generic[RowT]):
         seat.open = True
         _log.info("%s: open, from source offset %d", partition.label, offset)
 
-    def _fail_opening(self, number: int, seat: _Seat, error: BaseException) -> None:
+    def _fail_opening(self, number: int, seat: Seat, error: BaseException) -> None:
         if self._seats.get(number) is not seat:
             return
         if not isinstance(error, OwnershipLost):

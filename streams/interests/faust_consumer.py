@@ -17,7 +17,7 @@ from faust.types import TP
 from mode.threads import WorkerThread
 
 from streams.engine.guard import Delivery
-from streams.engine.runner import NO_FLOW, Seek
+from streams.engine.seat import NO_FLOW, Seek
 from streams.interests.faust_assignor import Member, WarmAssignor
 
 FETCH_WAIT_MS = 50

@@ -21,7 +21,8 @@ from streams import kafka
 from streams.engine.guard import Delivery
 from streams.engine.kafka_journal import settle_seconds
 from streams.engine.placement import Claim, Told
-from streams.engine.runner import Runner, Seek
+from streams.engine.runner import Runner
+from streams.engine.seat import Seek
 from streams.errors import EngineError
 from streams.interests.faust_consumer import EngineTransport
 from streams.interests.faust_options import consumer_options

@@ -12,7 +12,8 @@ from streams.engine import runner as runner_module
 from streams.engine.engine import Engine, EngineOptions, Resources
 from streams.engine.faults import no_fault
 from streams.engine.journal import Cancelled, Facts
-from streams.engine.runner import NO_FLOW, Runner, RunnerOptions, Seek
+from streams.engine.runner import Runner, RunnerOptions
+from streams.engine.seat import NO_FLOW, Seek
 from streams.errors import CommitFailed, EngineError, OwnershipLost, SourceRecreated
 from streams.testing import MemoryJournal, MemoryLog
 from tests.counting import CountingProcessor, Event, pack
