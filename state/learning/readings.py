@@ -10,7 +10,7 @@ from torch import Tensor
 from state.learning.interactions import Float32, Int32, Int64, Interactions
 from state.learning.interest import InterestModel
 from state.learning.model import SequenceModel
-from state.learning.protocol import Histories
+from state.learning.protocol import Histories, demand
 from state.learning.sequences import Batch, Events, Pieces, events_of
 
 AT_ONCE = 16_384
@@ -61,8 +61,7 @@ class SequentialRecommender:
         self.name = model.kind
         self.model = model
         self._device = device
-        counts = train.counts.astype(np.float32)
-        self._popular = np.where(counts > 0, counts, -np.inf).astype(np.float32)
+        self._popular = np.where(train.counts > 0, demand(train), np.float32(-np.inf))
         self._events: tuple[Interactions, Events] | None = None
 
     def scores(self, histories: Histories) -> Float32:

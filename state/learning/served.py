@@ -15,7 +15,7 @@ from state.events import Row
 from state.fusion import Fusion, Readouts
 from state.layout import MODALITY_COUNT
 from state.learning.interactions import Float32, Int32, Interactions, ItemContent
-from state.learning.protocol import Histories
+from state.learning.protocol import Histories, demand
 from state.ranking import queries
 
 Wanted = Callable[[Readouts], Float32]
@@ -70,7 +70,7 @@ def row_of(source: Interactions, position: int, media: Media) -> Row:
 
 
 class Served:
-    """Scores by an artifact; who has no interest yet is shown what is in demand, as in slates."""
+    """Scores by an artifact; who has no interest yet is shown what is in demand, as in slates (`demand`)."""
 
     def __init__(
         self, name: str, artifact: Artifact, content: ItemContent | None, train: Interactions
@@ -79,7 +79,7 @@ class Served:
         self._fusion = Fusion(artifact)
         self._media = Media.of(content, train.items)
         self._items = self._fusion.item_vectors(self._media.vectors, train.item_ids)
-        self._demand = train.counts.astype(np.float32)
+        self._demand = demand(train)
 
     def scores(self, histories: Histories) -> Float32:
         wanted = self._read(histories, queries)

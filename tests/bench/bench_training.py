@@ -6,7 +6,8 @@
 The data is ML-100K out of the package `recbole` (install it without what it depends on), or --data FOLDER,
 in the same format. All ratings are views of their value, as papers take them; with --judged they are likes,
 views and dislikes. Models are interest, sasrec, gru4rec and interest/NAME, NAME of the ablation. `--search N`
-searches on the first seed's validation and keeps what it found for all seeds. A run that was cut off goes on.
+searches on the first seed's validation and keeps what it found for all seeds (`--seeds ""` stops there). A
+run that was cut off goes on.
 
     python tests/bench/bench_training.py --million [--models interest]
 
@@ -237,7 +238,7 @@ def main() -> None:
         splits = [SPLITS[name](dataset.interactions) for name in options.protocols.split(",")]
         if options.search:
             searched(models, splits[0], content, options)
-        for seed in map(int, options.seeds.split(",")):
+        for seed in map(int, filter(None, options.seeds.split(","))):
             for split in splits:
                 for model in models:
                     run(model, seed, split, content, options)

@@ -23,7 +23,7 @@ from state.learning.protocol import Histories, Recommender, Targets, Task
 from state.learning.ranks import RankingOptions, rank
 from state.learning.served import Media, Served, row_of
 from state.learning.splits import Split, temporal
-from state.learning.verdicts import Judge
+from state.learning.verdicts import Judge, from_scores
 from state.prior import content_prior
 from state.ranking import queries
 from tests.made_interactions import Size, content, interactions
@@ -211,4 +211,18 @@ def test_an_artifact_of_other_encoders_is_refused(split: Split, known: ItemConte
 def test_who_has_no_past_is_served_what_is_in_demand(split: Split, known: ItemContent) -> None:
     histories = after(split.test.source, 0)
     scores = Served("prior", content_prior(), known, split.train).scores(histories)
-    assert scores[0].tolist() == split.train.counts.tolist()
+    shares = split.train.counts / len(split.train)
+    np.testing.assert_allclose(scores[0], shares, rtol=1e-6)
+    np.testing.assert_array_equal(np.argsort(scores[0], kind="stable"), np.argsort(shares, kind="stable"))
+
+
+def test_users_without_a_past_do_not_turn_likes_around(split: Split, known: ItemContent) -> None:
+    model = Served("prior", content_prior(), known, split.train)
+    asked = split.test.histories()
+    items = np.arange(len(asked)) % split.train.items
+    told = model.scores(asked)[np.arange(len(asked)), items]
+    often = int(split.train.counts.argmax())
+    shown = np.repeat(model.scores(after(split.test.source, 0))[0, often], len(told) // 20)
+    likes = np.concatenate([told > np.median(told), np.zeros(len(shown), np.bool_)])
+    least, most = from_scores((np.concatenate([told, shown]), likes), np.array([-0.5, 0.8], np.float32))
+    assert least < most
