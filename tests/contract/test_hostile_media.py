@@ -1,39 +1,71 @@
 """What strangers send is encoded or masked for a reason, one by one, and the worker goes on.
 
 The way is the worker's own: the bank of encoders over decoding processes with their limits of memory and
-time. The encoders are classic ones, since it is the media that are tried here.
+time. Classic encoders come first, since it is the media that are tried, one by one; what was decoded goes
+through learned ones then, all of it in one call. `tests/soak/test_hostile_encoders.py` has every learned one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from encoders.bank import EncoderBank
-from encoders.base import Medium, Modality
+from encoders.base import Encoded, Medium, Modality
 from encoders.errors import REASONS
+from encoders.media.decoding import Decoding, Outcome
 from encoders.media.pool import DecodePool
+from encoders.observer import Observer
 from encoders.settings import EncoderSettings
-from tests.hostile import images, sounds, texts, videos
 from tests.hostile.case import Case
+from tests.hostile.learned import CASES, LEARNED, LIMITS, PARTS, learned, outcome
 
-SETTINGS = EncoderSettings(
-    device="cpu", text="bag-of-words", image="colour-histogram", audio="intensity", max_pixels=4_000_000,
-    max_video_seconds=4.0, max_audio_seconds=5.0, max_text_characters=2000,
-)  # fmt: skip
-CASES = {case.name: case for part in (images, sounds, videos, texts) for case in part.cases()}
+SETTINGS = LIMITS
 MOST_MEMORY_KB = 400_000
 """What a decoding process may come to hold over the whole set; the limit that ends it is far above."""
 STATUS = Path("/proc/self/status")
 
 
 class CountedPool(DecodePool):
-    """Knows whether a process had to be replaced."""
+    """Knows whether a process had to be replaced, and what became of each medium."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__(settings)
+        self.outcomes: dict[Medium, Outcome] = {}
 
     def pids(self) -> set[int]:
         return {child.pid for child in self._children}
+
+    def _decode(self, medium: Medium) -> Outcome:
+        return self.outcomes.setdefault(medium, super()._decode(medium))
+
+
+class DecodedBefore:
+    """What the pool decoded once is not decoded again, for encoders with the same limits of decoding."""
+
+    def __init__(self, pool: CountedPool) -> None:
+        self._pool = pool
+        self._threads = ThreadPoolExecutor(1)
+
+    def decode_ahead(self, media: Sequence[Medium], ahead: int) -> Decoding:
+        return Decoding(self._threads, self._outcome, media, ahead)
+
+    def _outcome(self, medium: Medium) -> Outcome:
+        known = self._pool.outcomes.get(medium)
+        return self._pool._decode(medium) if known is None else known
+
+
+class Failures(Observer):
+    """What the encoders failed on."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def failed(self, encoder: str, reason: str) -> None:
+        self.seen.append(f"{encoder}: {reason}")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +82,7 @@ def bank(pool: CountedPool) -> EncoderBank:
 
 def test_the_set_is_large_and_of_all_modalities() -> None:
     assert len(CASES) >= 300
-    assert len(CASES) == sum(1 for part in (images, sounds, videos, texts) for _ in part.cases())
+    assert len(CASES) == sum(1 for part in PARTS for _ in part.cases())
     outcomes = {outcome for case in CASES.values() for outcome in case.outcomes}
     assert outcomes == {"encoded", "broken", "unsupported", "empty", "too_large"} <= {"encoded", *REASONS}
 
@@ -92,3 +124,35 @@ def test_decoding_them_all_takes_little_memory(bank: EncoderBank, pool: CountedP
         peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
         assert peak is not None
         assert int(peak[1]) < MOST_MEMORY_KB
+
+
+@pytest.fixture(scope="module", params=LEARNED)
+def found(request: pytest.FixtureRequest, pool: CountedPool) -> tuple[EncoderBank, dict[str, Encoded]]:
+    """What learned encoders make of the whole set, handed to them in one call."""
+    failures = Failures()
+    bank = EncoderBank(learned(LEARNED[request.param]), None, DecodedBefore(pool), failures)
+    encoded = bank.encode([case.medium for case in CASES.values()])
+    # An encoder that fails on a medium would mask it, which is no outcome of a whole medium.
+    assert failures.seen == []
+    return bank, dict(zip(CASES, encoded, strict=True))
+
+
+def test_learned_encoders_make_unit_vectors_of_all_that_can_be_decoded(
+    found: tuple[EncoderBank, dict[str, Encoded]],
+) -> None:
+    for name, one in found[1].items():
+        assert outcome(one) in CASES[name].outcomes, (name, one.details)
+        assert all(vector.dtype == np.float32 for vector in one.vectors.values())
+
+
+def test_to_learned_encoders_odd_company_makes_no_difference(
+    found: tuple[EncoderBank, dict[str, Encoded]],
+) -> None:
+    bank, together = found
+    bank._remembered.clear()
+    for name in [name for name, one in together.items() if one.vectors][::9]:
+        (alone,) = bank.encode([CASES[name].medium])
+        assert alone.vectors.keys() == together[name].vectors.keys()
+        for modality, vector in alone.vectors.items():
+            # To a model of chance all classes are nearly even: the last digits decide which ten it names.
+            assert vector @ together[name].vectors[modality] > 0.99, (name, modality)
