@@ -6,6 +6,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from state.learning.dropout import Dropout
 from state.learning.interactions import Bool
 from state.learning.model import SequenceModel, Told
 from state.learning.sequences import Batch
@@ -33,7 +34,7 @@ class GruModel(SequenceModel):
         self.limit = shape.limit
         self.items = len(known)
         self.embedding = nn.Parameter(torch.randn(len(known) + 1, shape.dim) * 0.02)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.recurrent = nn.GRU(shape.dim, shape.hidden, shape.layers, batch_first=True)
         self.out = nn.Linear(shape.hidden, shape.dim)
         self.seen: Tensor

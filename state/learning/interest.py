@@ -14,6 +14,7 @@ from state.events import ACTIONS
 from state.heads import DISLIKE_RATE, RATES, SCORE_LIMIT
 from state.layout import DIM, HEAD_COUNT, HEAD_DIM
 from state.learning.bands import CHUNK, Bands
+from state.learning.dropout import Dropout
 from state.learning.interactions import Bool, ItemContent
 from state.learning.model import SequenceModel, Told
 from state.learning.sequences import KEPT, Batch
@@ -106,7 +107,7 @@ class InterestModel(SequenceModel):
         told = content if shape.content else None
         dropping = Dropping(shape.modality_dropout, shape.id_dropout)
         self.tower = ItemTower(known, told, shape.ids, dropping)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.sharpness = nn.Parameter(torch.tensor(float(np.log(shape.sharpness))))
         self.event_action = nn.Parameter(torch.randn(len(ACTIONS), DIM) * 0.02)
         self.event_dwell = nn.Parameter(torch.randn(DWELL_BUCKETS, DIM) * 0.02)

@@ -5,8 +5,9 @@ from typing import ClassVar
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu
 
+from state.learning.dropout import Dropout
 from state.learning.interactions import Bool
 from state.learning.model import SequenceModel, Told
 from state.learning.sequences import Batch
@@ -28,20 +29,21 @@ class _Block(nn.Module):
     def __init__(self, shape: SasShape) -> None:
         super().__init__()
         self._heads = shape.heads
-        self._chance = shape.dropout
+        self._scale = (shape.dim // shape.heads) ** -0.5
         self.before_attention = nn.LayerNorm(shape.dim)
         self.before_bend = nn.LayerNorm(shape.dim)
         self.asking = nn.Linear(shape.dim, 3 * shape.dim)
         self.answer = nn.Linear(shape.dim, shape.dim)
         self.into = nn.Linear(shape.dim, shape.hidden)
         self.out = nn.Linear(shape.hidden, shape.dim)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, later: Tensor) -> Tensor:
+        """`later` [l, l]: minus infinity where the column stands behind the row, else zero."""
         parts = self.asking(self.before_attention(x)).unflatten(2, (3, self._heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        chance = self._chance if self.training else 0.0
-        seen = scaled_dot_product_attention(query, key, value, dropout_p=chance, is_causal=True)
+        shares = torch.softmax(query @ key.transpose(2, 3) * self._scale + later, dim=3)
+        seen = self.dropout(shares) @ value
         x = x + self.dropout(self.answer(seen.transpose(1, 2).flatten(2)))
         bent: Tensor = x + self.dropout(self.out(self.dropout(gelu(self.into(self.before_bend(x))))))
         return bent
@@ -59,7 +61,7 @@ class SasModel(SequenceModel):
         self.items = len(known)
         self.embedding = nn.Parameter(torch.randn(len(known) + 1, shape.dim) * 0.02)
         self.position = nn.Parameter(torch.randn(shape.limit, shape.dim) * 0.02)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.layers))
         self.last = nn.LayerNorm(shape.dim)
         self.seen: Tensor
@@ -71,7 +73,8 @@ class SasModel(SequenceModel):
     def forward(self, batch: Batch, rows: Tensor) -> Told:
         taken = torch.where((batch.item >= 0) & self.seen[batch.item.clamp(min=0)], batch.item, self.items)
         x = self.dropout(self.embedding[taken] + self.position[: batch.item.shape[1]])
+        later = torch.full((x.shape[1], x.shape[1]), -torch.inf, device=x.device).triu_(1)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, later)
         queries = self.last(x)
         return Told(queries, self.embedding[rows], queries)

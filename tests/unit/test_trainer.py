@@ -12,6 +12,7 @@ from state.errors import LearningError
 from state.layout import SHARED_DIM
 from state.learning import contenders
 from state.learning.checkpoints import CHECKPOINT
+from state.learning.dropout import Dropout
 from state.learning.interactions import Interactions, ItemContent, interactions_of
 from state.learning.losses import LossSettings, Objective, sampled_softmax
 from state.learning.metrics import per_event
@@ -204,6 +205,18 @@ def test_more_items_than_a_whole_softmax_takes_are_sampled() -> None:
     made = train(Plan(schedule=schedule), task(SPLIT), lambda done: None, CPU)
     found = per_event(rank(made.recommender, SPLIT.test, RankingOptions(hide_seen=False)))
     assert found["hr@5"].mean() > 0.35  # chance is .1
+
+
+def test_dropout_hides_its_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(4)
+    made, values = Dropout(0.3), torch.full((400, 501), 2.0)
+    out = made(values)
+    assert (out == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+    assert out.mean().item() == pytest.approx(2.0, abs=0.02)
+    assert len(out.unique()) == 2
+    assert not torch.equal(out, made(values))
+    assert torch.equal(Dropout(0.0)(values), values)
+    assert torch.equal(made.eval()(values), values)
 
 
 def test_nothing_to_learn_is_told() -> None:
