@@ -21,6 +21,8 @@ PIECE_SECONDS = 30.0
 """What Whisper hears at once; longer speech is cut into such pieces, and their texts joined."""
 WORD_END = "|"
 BATCH_PIECES = 4
+ASKED = 4
+"""Tokens before the first written one: the start, the language, the task, and that no times are wanted."""
 
 
 class WrittenSpeech:
@@ -35,8 +37,9 @@ class WrittenSpeech:
         self._extractor = read_part(files, AutoFeatureExtractor, "feature extractor")
         weights = load_weights(files, AutoModelForSpeechSeq2Seq)
         tokenizer = read_part(files, AutoTokenizer, "tokenizer")
-        self._writer = Writer(placed(weights.model, files), tokenizer, self.kind, max_new_tokens)
-        self.version = version_of(files, weights, self.kind, max_new_tokens)
+        longest = _longest(weights.model.config, max_new_tokens)
+        self._writer = Writer(placed(weights.model, files), tokenizer, self.kind, longest)
+        self.version = version_of(files, weights, self.kind, longest)
 
     def describe(self, batch: Sequence[Float32]) -> list[Described]:
         """A transcript of each sound."""
@@ -113,6 +116,12 @@ def joined(kind: Kind, texts: Sequence[Description]) -> Described:
         return ()
     mean = sum(text.score for text in texts) / len(texts)
     return described(kind, " ".join(text.text for text in texts), mean)
+
+
+def _longest(config: Any, wanted: int) -> int:
+    """Tokens to write, of those wanted; asked for more than it has room for, a model fails on every sound."""
+    positions = getattr(config, "max_target_positions", None)
+    return wanted if positions is None else max(1, min(wanted, int(positions) - ASKED))
 
 
 def _signs(files: ModelFiles) -> dict[int, str]:

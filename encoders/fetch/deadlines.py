@@ -51,6 +51,27 @@ class TimedStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
+class TimedBackend(httpcore.NetworkBackend):
+    """Connects by the deadline, and within `seconds`; every later step is bounded by the deadline."""
+
+    def __init__(self, deadlines: Deadlines, seconds: float = threading.TIMEOUT_MAX) -> None:
+        self._deadlines = deadlines
+        self._seconds = seconds
+        self._network = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        seconds = min(self._seconds, self._deadlines.left())
+        stream = self._network.connect_tcp(host, port, seconds, local_address, socket_options)
+        return TimedStream(stream, self._deadlines)
+
+
 class VettedBackend(httpcore.NetworkBackend):
     """Resolves a name once, vets the addresses, and connects to one of those very addresses.
 
@@ -61,7 +82,6 @@ class VettedBackend(httpcore.NetworkBackend):
     def __init__(self, resolver: Resolver, deadlines: Deadlines) -> None:
         self._resolver = resolver
         self._deadlines = deadlines
-        self._network = httpcore.SyncBackend()
 
     def connect_tcp(
         self,
@@ -75,11 +95,9 @@ class VettedBackend(httpcore.NetworkBackend):
         addresses = self._resolver.addresses(host, port, self._deadlines.left())
         for tried, address in enumerate(addresses):
             # One address that swallows packets must leave time for the others.
-            seconds = self._deadlines.left() / (len(addresses) - tried)
+            network = TimedBackend(self._deadlines, self._deadlines.left() / (len(addresses) - tried))
             try:
-                stream = self._network.connect_tcp(address, port, seconds, local_address, socket_options)
+                return network.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-            else:
-                return TimedStream(stream, self._deadlines)
         raise failure or httpcore.ConnectError("no address")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import msgspec
@@ -21,6 +21,19 @@ PICKLED = ("pytorch_model*.bin",)
 """Taken where a repository has no other weights; only tensors are read of it, never objects."""
 LEFT_OUT = ("onnx/*", "openvino/*", "flax/*", "tf/*")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+
+
+class InHub(Protocol):
+    """Settings that may name a model of the hub."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def revision(self) -> str: ...
+
+    @property
+    def local_files_only(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ def find_model(name: str, hub: HubModel, device: torch.device) -> ModelFiles:
     Raises ArtifactError for a folder that holds no model, and for a hub model that cannot be had.
     """
     device = resolve_device(hub.device) if hub.device else device
-    folder = Path(hub.model).expanduser() if _is_path(hub.model) else _snapshot(name, hub)
+    folder = Path(hub.model).expanduser() if is_path(hub.model) else snapshot(hub, section(name))
     if not (folder / "config.json").is_file():
         raise ArtifactError(
             f"{section(name)}.model: {folder} holds no config.json; "
@@ -82,18 +95,23 @@ def find_model(name: str, hub: HubModel, device: torch.device) -> ModelFiles:
     return replace(files, dtype=dtype)
 
 
-def _is_path(model: str) -> bool:
+def is_path(model: str) -> bool:
+    """Whether a model's name is a folder's, there or not, and no repository's."""
     return model.startswith(("/", ".", "~")) or Path(model).is_dir() or HUB_NAME.fullmatch(model) is None
 
 
-def _snapshot(name: str, hub: HubModel) -> Path:
-    folder = _download(name, hub, FILES)
+def snapshot(hub: InHub, where: str) -> Path:
+    """The folder of a hub model in the local cache, fetched where it is not there: nothing that could run.
+
+    `where` is the section of the settings, for messages. Raises ArtifactError for one that cannot be had.
+    """
+    folder = _download(hub, where, FILES)
     if not any(folder.glob("*.safetensors")):
-        folder = _download(name, hub, FILES + PICKLED)
+        folder = _download(hub, where, FILES + PICKLED)
     return folder
 
 
-def _download(name: str, hub: HubModel, patterns: tuple[str, ...]) -> Path:
+def _download(hub: InHub, where: str, patterns: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -108,6 +126,6 @@ def _download(name: str, hub: HubModel, patterns: tuple[str, ...]) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         mend = "set local_files_only = false" if hub.local_files_only else "check the name and the network"
         raise ArtifactError(
-            f"{section(name)}.model: {hub.model} at {hub.revision} cannot be had ({reason}): "
+            f"{where}.model: {hub.model} at {hub.revision} cannot be had ({reason}): "
             f"{mend}, or name a local folder"
         ) from error

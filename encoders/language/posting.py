@@ -2,13 +2,12 @@
 
 import ssl
 import threading
-from collections.abc import Iterable
 
 import httpcore
 import httpx
 
 from encoders.errors import LanguageError, MediumError
-from encoders.fetch.deadlines import Deadlines, TimedStream
+from encoders.fetch.deadlines import Deadlines, TimedBackend
 from encoders.language.settings import LanguageSettings
 
 KEEP_ALIVE_SECONDS = 30.0
@@ -24,27 +23,6 @@ class Passing(Exception):
         self.error = error
         self.wait_seconds = wait_seconds
         """What the service asks to wait for at least."""
-
-
-class _TimedBackend(httpcore.NetworkBackend):
-    """Connects in the time that is set for it, and bounds every later step by the deadline."""
-
-    def __init__(self, deadlines: Deadlines, connect_seconds: float) -> None:
-        self._deadlines = deadlines
-        self._seconds = connect_seconds
-        self._network = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        seconds = min(self._seconds, self._deadlines.left())
-        stream = self._network.connect_tcp(host, port, seconds, local_address, socket_options)
-        return TimedStream(stream, self._deadlines)
 
 
 class Poster:
@@ -65,7 +43,7 @@ class Poster:
             ssl_context=httpx.create_ssl_context(),
             max_connections=settings.concurrency,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
-            network_backend=_TimedBackend(self._deadlines, settings.connect_timeout_seconds),
+            network_backend=TimedBackend(self._deadlines, settings.connect_timeout_seconds),
         )
 
     def post(self, url: httpx.URL, body: bytes, deadline: float) -> tuple[int, bytes]:

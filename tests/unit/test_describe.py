@@ -256,3 +256,12 @@ def test_a_transcript_may_be_longer_than_a_caption(monkeypatch: pytest.MonkeyPat
     Describers(wanted, CPU, Observer())
     assert written == [DescribeSettings().max_transcript_tokens]
     assert written[0] >= 200 > DescribeSettings().max_new_tokens
+
+
+def test_a_transcript_is_no_longer_than_its_model_can_write() -> None:
+    """Asked for more, Whisper's like fail on every sound, which would end the worker."""
+    wanted = DescribeSettings().max_transcript_tokens
+    assert wanted > tiny("whisper").config["max_target_positions"]
+    for number in (1, 2):
+        (found,) = transcripts(tiny("whisper"), wanted).describe([sound(number)])
+        assert all(one.text for one in found)

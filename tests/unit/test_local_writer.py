@@ -4,10 +4,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from encoders.errors import ArtifactError, LanguageError
 from encoders.language.base import Description
-from encoders.language.local import LocalModel
+from encoders.language.local import LocalModel, working_numbers
+from encoders.language.local_files import LocalFiles
 from encoders.language.settings import LanguageSettings
 from encoders.language.writers import configured_writer
 from tests.language_samples import BIRDS, ROBIN, TRAINS, request
@@ -88,3 +90,32 @@ def test_versions_tell_models_and_options_apart(model: LocalModel) -> None:
 def test_what_is_no_language_model_is_refused(name: str, told: str) -> None:
     with pytest.raises(ArtifactError, match=told):
         LocalModel(msgspec.structs.replace(SETTINGS, model=name))
+
+
+@pytest.mark.parametrize(
+    ("config", "gguf", "wanted", "expected"),
+    [
+        ('{"dtype": "bfloat16"}', "", "auto", torch.bfloat16),
+        ('{"dtype": "float16"}', "", "auto", torch.float16),
+        ('{"torch_dtype": "bfloat16"}', "", "auto", torch.bfloat16),
+        ("no JSON", "", "auto", torch.float16),
+        ("{}", "model.gguf", "auto", torch.bfloat16),
+        ('{"dtype": "bfloat16"}', "", "float32", torch.float32),
+    ],
+)
+def test_a_model_keeps_to_the_numbers_that_it_was_trained_in(
+    config: str,
+    gguf: str,
+    wanted: str,
+    expected: torch.dtype,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was trained in bfloat16 may leave float16's range, and then writes nothing that holds."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    (tmp_path / "config.json").write_text(config)
+    settings = msgspec.structs.replace(SETTINGS, dtype=wanted)
+    files = LocalFiles(tmp_path, gguf)
+    assert working_numbers(files, settings, torch.device("cuda")) is expected
+    if wanted == "auto":
+        assert working_numbers(files, settings, torch.device("cpu")) is torch.float32
