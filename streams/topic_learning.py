@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from state.events import Pack, Row, RowKind
 from state.items import EncodedItem
@@ -55,15 +56,16 @@ class Gathered:
         counts = [len(own) for own in people.values()]
         items = list(dict.fromkeys(str(row.item_id) for row in rows))
         item_codes = {name: at for at, name in enumerate(items)}
-        nan = math.nan
         return interactions_of(
             {
                 "user": np.repeat(np.arange(len(people)), counts),
                 "item": np.array([item_codes[str(row.item_id)] for row in rows]),
                 "time_ms": np.array([row.time for row in rows], np.int64),
                 "action": np.array([row.action for row in rows]),
-                "value": np.array([nan if row.value is None else row.value for row in rows]),
-                "dwell": np.array([nan if row.dwell_seconds is None else row.dwell_seconds for row in rows]),
+                "value": _numbers(row.value for row in rows),
+                "dwell": _numbers(row.dwell_seconds for row in rows),
+                "watched": _numbers(row.watched_fraction for row in rows),
+                "sentiment": _numbers(row.sentiment for row in rows),
             },
             list(people),
             items,
@@ -91,6 +93,10 @@ class Gathered:
             user = self._into[user][0]
             passed.add(user)
         return user
+
+
+def _numbers(told: Iterable[float | None]) -> NDArray[np.float32]:
+    return np.array([math.nan if one is None else one for one in told], np.float32)
 
 
 def _is_later(row: Row, time_ms: int) -> bool:

@@ -63,7 +63,10 @@ def rows_of(source: Interactions, user: int, told: ItemContent | None) -> list[R
     rows = []
     for number, place in enumerate(range(*source.starts[user : user + 2].tolist())):
         item = int(source.item[place])
-        value, dwell = float(source.value[place]), float(source.dwell[place])
+        signals = (source.value, source.dwell, source.watched, source.sentiment)
+        value, dwell, watched, sounds = (
+            None if np.isnan(one[place]) else float(one[place]) for one in signals
+        )
         rows.append(
             Row(
                 source.user_ids[user],
@@ -74,8 +77,10 @@ def rows_of(source: Interactions, user: int, told: ItemContent | None) -> list[R
                 int(source.time_ms[place]),
                 item_id=source.item_ids[item],
                 vectors=vectors_of(told, item),
-                value=None if np.isnan(value) else value,
-                dwell_seconds=None if np.isnan(dwell) else dwell,
+                value=value,
+                dwell_seconds=dwell,
+                watched_fraction=watched,
+                sentiment=sounds,
             )
         )
     return _named(rows)

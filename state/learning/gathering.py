@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -42,6 +43,7 @@ class Event(NamedTuple):
     action: int | None
     value: float = math.nan
     dwell: float = math.nan
+    watched: float = math.nan
 
 
 class Gathering:
@@ -52,7 +54,8 @@ class Gathering:
         self._users: dict[str, int] = {}
         self._items: dict[str, int] = {}
         self._user, self._item, self._time = array("i"), array("i"), array("q")
-        self._action, self._value, self._dwell = array("B"), array("f"), array("f")
+        self._action, self._value = array("B"), array("f")
+        self._dwell, self._watched = array("f"), array("f")
 
     def __len__(self) -> int:
         return len(self._user)
@@ -64,6 +67,7 @@ class Gathering:
         self._action.append(self._options.action_of(event.value) if event.action is None else event.action)
         self._value.append(event.value)
         self._dwell.append(event.dwell)
+        self._watched.append(event.watched)
 
     def finished(self) -> Interactions:
         """All of them, sorted, without those that `min_user` and `min_item` take away."""
@@ -74,6 +78,7 @@ class Gathering:
             "action": np.frombuffer(self._action, np.uint8),
             "value": np.frombuffer(self._value, np.float32),
             "dwell": np.frombuffer(self._dwell, np.float32),
+            "watched": np.frombuffer(self._watched, np.float32),
         }
         whole = interactions_of(columns, tuple(self._users), tuple(self._items))
         return core(whole, self._options.min_user, self._options.min_item)
@@ -98,15 +103,12 @@ def compact(interactions: Interactions) -> Interactions:
     """The same events with codes for those users and items alone that have any."""
     users, user = np.unique(interactions.user, return_inverse=True)
     items, item = np.unique(interactions.item, return_inverse=True)
-    return Interactions(
-        user.astype(np.int32),
-        item.astype(np.int32),
-        interactions.time_ms,
-        interactions.action,
-        interactions.value,
-        interactions.dwell,
-        _taken(interactions.user_ids, users),
-        _taken(interactions.item_ids, items),
+    return replace(
+        interactions,
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        user_ids=_taken(interactions.user_ids, users),
+        item_ids=_taken(interactions.item_ids, items),
     )
 
 

@@ -24,6 +24,8 @@ _COLUMNS = {
     "action": np.uint8,
     "value": np.float32,
     "dwell": np.float32,
+    "watched": np.float32,
+    "sentiment": np.float32,
 }
 
 
@@ -33,7 +35,8 @@ class Interactions:
 
     user, item: int32 [n], codes into `user_ids` and `item_ids`, of which some may have no event here.
     time_ms: int64 [n], epoch milliseconds. action: uint8 [n], index into `state.events.ACTIONS`.
-    value: float32 [n], rating, NaN where there is none. dwell: float32 [n], seconds, NaN where not known.
+    All of the rest are float32 [n], NaN where not known. value: rating. dwell: seconds. watched: share of the
+    item that was watched. sentiment: of a comment, -1 to 1.
     Make one with `interactions_of`, which sorts.
     """
 
@@ -43,6 +46,8 @@ class Interactions:
     action: UInt8
     value: Float32
     dwell: Float32
+    watched: Float32
+    sentiment: Float32
     user_ids: tuple[str, ...]
     item_ids: tuple[str, ...]
 
@@ -87,7 +92,7 @@ class Interactions:
 def interactions_of(
     columns: dict[str, NDArray[np.generic]], user_ids: Sequence[str], item_ids: Sequence[str]
 ) -> Interactions:
-    """Sorts events given as columns; `value` and `dwell` may be left out.
+    """Sorts events given as columns; `value`, `dwell`, `watched` and `sentiment` may be left out.
 
     Raises LearningError for columns of different lengths, and for codes beyond the ids.
     """

@@ -27,6 +27,9 @@ class LossSettings(msgspec.Struct, frozen=True):
     avoid: bool = True
     """Whether items that the user turned away are not to be recommended. Else they are foretold as all others
     are, which next-item protocols ask for."""
+    modalities: float = 0.0
+    """Of items being foretold by one modality alone, another one at each step, so that each says something
+    without the others and without the id. Where the softmax is over all items."""
     likes: float = 0.05
     ratings: float = 0.05
     whole_until: int = 50_000
@@ -100,6 +103,10 @@ class Objective:
         often = counts[self._candidates].to(torch.float64) ** 0.5
         self._chances = (often / often.sum()).to(torch.float32)
         self._whole = len(self._candidates) <= settings.whole_until
+        self._told: list[int] = []
+        if isinstance(model, InterestModel) and model.tower.told:
+            some = model.tower.present[self._candidates].any(dim=0)
+            self._told = torch.nonzero(some)[:, 0].tolist()
 
     def __call__(self, batch: Batch) -> Tensor:
         """The mean over what is foretold. Zero where a batch has nothing."""
@@ -117,7 +124,22 @@ class Objective:
         loss: Tensor = ranking / max(len(targets), 1)
         if isinstance(self._model, InterestModel):
             loss = loss + self._judged(self._model, (told, own), batch, asked)
+            if self._settings.modalities and self._whole and self._told:
+                kept = ~rejected
+                loss = loss + self._by_content(self._model, told.queries[asked][kept], targets[kept])
         return loss
+
+    def _by_content(self, model: InterestModel, queries: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy over the items that have a modality, by it alone."""
+        code = self._told[int(torch.randint(len(self._told), ()))]
+        has = model.tower.present[self._candidates, code]
+        column = torch.cumsum(has, dim=0) - 1
+        asked = has[targets]
+        vectors = model.tower.alone(self._candidates[has], code)
+        own = column[targets[asked]]
+        rejected = torch.zeros_like(asked[asked])
+        total: Tensor = _WholeSoftmax.apply(queries[asked].float(), vectors.float(), own, rejected)
+        return self._settings.modalities * total / max(len(own), 1)
 
     def _sampled(self, batch: Batch, asked: Tensor, targets: Tensor) -> tuple[Told, Tensor, Tensor]:
         drawn = torch.multinomial(self._chances, self._settings.negatives, replacement=True)

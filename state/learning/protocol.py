@@ -147,8 +147,7 @@ _NOTHING = Interactions(
     np.zeros(1, np.int32),
     np.zeros(1, np.int64),
     np.zeros(1, np.uint8),
-    np.zeros(1, np.float32),
-    np.zeros(1, np.float32),
+    *(np.zeros(1, np.float32),) * 4,
     ("",),
     ("",),
 )

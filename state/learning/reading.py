@@ -2,8 +2,9 @@
 
 JSON lines are records of `interactions`, one a line; those without an item say nothing here and are passed
 over. Parquet has the columns user_id, item_id and timestamp (a time, or epoch milliseconds), and may have
-action, value (or rating) and dwell_seconds. Beside both may lie items: `items.jsonl` next to the file,
-records of the topic `items`, of which title, description, tags, categories and published_at are read.
+action, value (or rating), dwell_seconds and watched_fraction. Beside both may lie items: `items.jsonl` next
+to the file, records of the topic `items`, of which title, description, tags, categories and published_at are
+read.
 """
 
 import math
@@ -40,6 +41,7 @@ class _Line(msgspec.Struct):
     item_id: str | None = None
     value: float | None = None
     dwell_seconds: float | None = None
+    watched_fraction: float | None = None
 
 
 class _Item(msgspec.Struct):
@@ -85,10 +87,15 @@ def _read_lines(path: Path, gathering: Gathering) -> None:
                 line.item_id,
                 _milliseconds(line.timestamp, where),
                 code,
-                math.nan if line.value is None else line.value,
-                math.nan if line.dwell_seconds is None else line.dwell_seconds,
+                _or_nan(line.value),
+                _or_nan(line.dwell_seconds),
+                _or_nan(line.watched_fraction),
             )
         )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _items_beside(path: Path) -> dict[str, Facts]:
@@ -161,7 +168,7 @@ def _take_batch(path: Path, first: int, batch: "pyarrow.RecordBatch", gathering:
     nothing = [None] * batch.num_rows
     actions = columns.get("action", nothing)
     values = columns.get("value", columns.get("rating", nothing))
-    dwells = columns.get("dwell_seconds", nothing)
+    dwells, watched = (columns.get(name, nothing) for name in ("dwell_seconds", "watched_fraction"))
     for place, (user, item, moment) in enumerate(
         zip(columns["user_id"], columns["item_id"], columns["timestamp"], strict=True)
     ):
@@ -180,6 +187,7 @@ def _take_batch(path: Path, first: int, batch: "pyarrow.RecordBatch", gathering:
                 code,
                 _number(values[place], where),
                 _number(dwells[place], where),
+                _number(watched[place], where),
             )
         )
 

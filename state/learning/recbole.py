@@ -109,7 +109,7 @@ def read_recbole(folder: Path, options: ReadingOptions) -> Dataset:
 def _read_events(table: Table, gathering: Gathering) -> None:
     user, item, time = (table.needed(name) for name in ("user_id", "item_id", "timestamp"))
     rating, action = table.place.get("rating"), table.place.get("action")
-    dwell = table.place.get("dwell_seconds")
+    dwell, watched = table.place.get("dwell_seconds"), table.place.get("watched_fraction")
     for line, cells in table:
         if not cells[user] or not cells[item]:
             raise table.error(line, "user_id and item_id may not be empty")
@@ -127,6 +127,7 @@ def _read_events(table: Table, gathering: Gathering) -> None:
                 code,
                 math.nan if rating is None else table.number(line, cells[rating]),
                 math.nan if dwell is None else table.number(line, cells[dwell]),
+                math.nan if watched is None else table.number(line, cells[watched]),
             )
         )
 

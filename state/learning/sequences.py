@@ -13,7 +13,7 @@ from state.events import ACTIONS, Action
 from state.layout import RING
 from state.learning.interactions import Bool, Float32, Int32, Int64, Interactions, UInt8
 from state.prior import content_prior
-from state.signals import REJECTING, dwell_buckets, factors
+from state.signals import REJECTING, dwell_buckets, factors, judged
 from state.slots import WEIGHT_LIMIT
 
 NO_ITEM = -1
@@ -49,10 +49,10 @@ class Events:
 
 def events_of(source: Interactions) -> Events:
     """What serving makes of the same events, by the content prior's weights of actions."""
-    actions = source.action.astype(np.int64)
     values, dwell = source.value.astype(np.float64), source.dwell.astype(np.float64)
-    factor = factors(actions, values, dwell, np.full(len(source), np.nan))
-    weights = content_prior().weights.action_weight[actions] * factor
+    actions, sounds = judged(source.action.astype(np.int64), source.sentiment.astype(np.float64))
+    factor = factors(actions, values, dwell, source.watched.astype(np.float64))
+    weights = content_prior().weights.action_weight[actions] * factor * sounds
     kept = np.minimum(np.maximum(weights, 0), WEIGHT_LIMIT).astype(np.float16)
     liked = np.full(len(source), UNJUDGED, np.int8)
     liked[_IS_LIKE[actions]] = 1
@@ -61,7 +61,7 @@ def events_of(source: Interactions) -> Events:
     return Events(
         source.item,
         source.time_ms,
-        source.action,
+        actions.astype(np.uint8),
         kept.astype(np.float32),
         dwell_buckets(dwell),
         _until(source),

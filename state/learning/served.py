@@ -52,7 +52,6 @@ class Media:
 def row_of(source: Interactions, position: int, media: Media) -> Row:
     """The row that the encode worker would make of an event."""
     item = int(source.item[position])
-    value, dwell = float(source.value[position]), float(source.dwell[position])
     time_ms = int(source.time_ms[position])
     return Row(
         user_id=source.user_ids[source.user[position]],
@@ -64,9 +63,15 @@ def row_of(source: Interactions, position: int, media: Media) -> Row:
         item_id=source.item_ids[item],
         vectors=media.vectors[item],
         topics=media.topics[item],
-        value=None if np.isnan(value) else value,
-        dwell_seconds=None if np.isnan(dwell) else dwell,
+        value=_told(source.value[position]),
+        dwell_seconds=_told(source.dwell[position]),
+        watched_fraction=_told(source.watched[position]),
+        sentiment=_told(source.sentiment[position]),
     )
+
+
+def _told(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 class Served:

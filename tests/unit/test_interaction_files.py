@@ -55,11 +55,13 @@ def test_ratings_become_actions_by_the_rule_given(tmp_path: Path) -> None:
 
 
 def test_an_action_column_holds_whatever_the_rating_is(tmp_path: Path) -> None:
-    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\taction:token\n"
-    at = folder(tmp_path, header + "ann\tm1\t1\t1700000000000\tPurchase\n")
+    columns = ("rating:float", "timestamp:float", "action:token", "watched_fraction:float")
+    header = "\t".join(("user_id:token", "item_id:token", *columns)) + "\n"
+    at = folder(tmp_path, header + "ann\tm1\t1\t1700000000000\tPurchase\t0.75\n")
     dataset = read_dataset(at)
     assert actions(dataset) == [Action.PURCHASE]
     assert dataset.interactions.time_ms.tolist() == [1_700_000_000_000]
+    assert dataset.interactions.watched.tolist() == [0.75]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,15 @@ def test_json_lines_of_our_own_records_are_read_with_their_items(tmp_path: Path)
             "value": 4.5,
         },
         {"user_id": "ann", "action": "search", "timestamp": 1, "text": "boats"},
-        {"user_id": "ann", "action": "view", "timestamp": 5, "item_id": "b", "dwell_seconds": 7.0, "else": 1},
+        {
+            "user_id": "ann",
+            "action": "view",
+            "timestamp": 5,
+            "item_id": "b",
+            "dwell_seconds": 7.0,
+            "watched_fraction": 0.5,
+            "else": 1,
+        },
     ]
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
     item = {"item_id": "a", "title": "Apples", "tags": ["red"], "categories": ["fruit"],
@@ -130,6 +140,8 @@ def test_json_lines_of_our_own_records_are_read_with_their_items(tmp_path: Path)
     assert actions(dataset) == [Action.VIEW, Action.LIKE]
     assert dataset.interactions.time_ms.tolist() == [5, 1_767_225_600_000]
     assert dataset.interactions.dwell[0] == 7.0
+    assert dataset.interactions.watched[0] == 0.5
+    assert np.isnan(dataset.interactions.watched[1])
     assert np.isnan(dataset.interactions.value[0])
     assert dataset.interactions.value[1] == 4.5
     assert dict(zip(dataset.interactions.item_ids, dataset.texts, strict=True)) == {
@@ -170,11 +182,13 @@ def test_parquet_is_read_like_the_same_json_lines(tmp_path: Path) -> None:
         "timestamp": [moment, moment.replace(hour=1), moment],
         "action": ["like", None, "skip"],
         "rating": [None, 1.0, 3.0],
+        "watched_fraction": [None, None, 0.5],
     }
     write_table(pyarrow.table(table), tmp_path / "events.parquet")
     dataset = read_dataset(tmp_path / "events.parquet")
     assert actions(dataset) == [Action.LIKE, Action.DISLIKE, Action.SKIP]
     assert dataset.interactions.time_ms.tolist() == [1_767_225_600_000, 1_767_229_200_000, 1_767_225_600_000]
+    assert dataset.interactions.watched[2] == 0.5
     write_table(pyarrow.table({**table, "item_id": ["a", None, "b"]}), tmp_path / "holes.parquet")
     with pytest.raises(LearningError, match=r"holes\.parquet: row 2: .* may not be empty"):
         read_dataset(tmp_path / "holes.parquet")

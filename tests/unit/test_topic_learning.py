@@ -59,8 +59,11 @@ def test_who_is_forgotten_by_an_old_id_is_forgotten_whole() -> None:
 
 def test_signals_come_along() -> None:
     gathered = Gathered()
-    gathered.take([row("ann", 1, value=4.0), row("ann", 2, dwell_seconds=7.5)])
+    told = {"watched_fraction": 0.25, "sentiment": -0.5}
+    gathered.take([row("ann", 1, value=4.0), row("ann", 2, dwell_seconds=7.5, **told)])
     made = gathered.finished()
+    np.testing.assert_array_equal(made.watched, np.array([np.nan, 0.25], np.float32))
+    np.testing.assert_array_equal(made.sentiment, np.array([np.nan, -0.5], np.float32))
     np.testing.assert_array_equal(made.value, np.array([4, np.nan], np.float32))
     np.testing.assert_array_equal(made.dwell, np.array([np.nan, 7.5], np.float32))
 

@@ -199,6 +199,27 @@ def test_the_whole_softmax_has_the_slopes_of_cross_entropy() -> None:
     torch.testing.assert_close(slope, made.embedding.grad, rtol=1e-4, atol=1e-6)
 
 
+def test_items_are_foretold_by_each_modality_alone() -> None:
+    rng = np.random.default_rng(5)
+    present = np.zeros((ITEMS, 4), np.bool_)
+    present[::2, 1] = True
+    vectors = rng.standard_normal((ITEMS, 4, SHARED_DIM)) * present[..., None]
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-9)
+    told = ItemContent(vectors.astype(np.float32), present, ((),) * ITEMS)
+    made = build(plan("interest"), task(SPLIT, told), CPU).eval()
+    counts = torch.from_numpy(SPLIT.train.counts)
+    batch = training_pieces(SPLIT.train, events_of(SPLIT.train), 32, 0).batch(np.arange(5), made.multiple)
+    without, halved = (
+        Objective(made, LossSettings(modalities=weight), counts)(batch).item() for weight in (0.0, 0.5)
+    )
+    rows = torch.arange(0, ITEMS, 2)
+    asked = (batch.wanted >= 0) & (batch.wanted % 2 == 0)
+    with torch.inference_mode():
+        logits = made(batch, rows).queries[asked] @ made.tower.alone(rows, 1).T
+        own = torch.nn.functional.cross_entropy(logits, batch.wanted[asked] // 2)
+    assert halved - without == pytest.approx(0.5 * own.item(), rel=1e-4)
+
+
 def test_more_items_than_a_whole_softmax_takes_are_sampled() -> None:
     few = LossSettings(whole_until=10, negatives=32)
     schedule = msgspec.structs.replace(plan("interest", 5).schedule, loss=few)

@@ -1,5 +1,7 @@
 """What is trained is what serves: the parallel form against the stored one, event by event."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,21 @@ def test_what_is_taken_back_while_it_is_in_the_ring_and_after_it_left() -> None:
     ]
     for events in (near, far, again):
         assert_serves(MODELS["content-and-ids"], one_user(events))
+
+
+def test_what_was_watched_and_how_comments_sound() -> None:
+    rng = np.random.default_rng(11)
+    source = many_events(120, 11)
+    told = replace(
+        source,
+        watched=rng.choice([np.nan, 0.0, 0.3, 1.0], len(source)).astype(np.float32),
+        sentiment=rng.choice([np.nan, -0.9, -0.2, 0.0, 0.8], len(source)).astype(np.float32),
+    )
+    assert_serves(MODELS["content-and-ids"], told)
+    plain, heard = events_of(source), events_of(told)
+    assert (plain.weight != heard.weight).any()
+    assert (plain.action != heard.action).any()
+    assert (plain.liked != heard.liked).any()
 
 
 def test_a_first_event_that_says_nothing() -> None:
