@@ -16,6 +16,11 @@ HEADER = MAGIC + FORMAT.to_bytes(2, "little")
 """First bytes of every record of this format."""
 
 
+_MODEL = slice(4, 8)
+_CHANGES = slice(8, 16)
+"""Where `layout.RECORD` has fingerprint and version: in every format so far."""
+
+
 def empty(count: int, model: int) -> Records:
     """`count` records of users of whom nothing is known, for the artifact with fingerprint `model`."""
     records = np.zeros(count, RECORD)
@@ -60,6 +65,18 @@ def encode(records: Records) -> list[bytes]:
     """One `bytes` of RECORD_BYTES per record."""
     joined = records.tobytes()
     return [joined[at : at + RECORD_BYTES] for at in range(0, len(joined), RECORD_BYTES)]
+
+
+def model_of(state: bytes) -> int:
+    """Fingerprint of the artifact that a stored record is of. Raises CodecError for bytes of another kind."""
+    _version_of(state)
+    return int.from_bytes(state[_MODEL], "little")
+
+
+def version_of(state: bytes) -> int:
+    """How many changes a stored record has seen (`layout.RECORD`). Raises CodecError."""
+    _version_of(state)
+    return int.from_bytes(state[_CHANGES], "little", signed=True)
 
 
 def _version_of(state: bytes) -> int:

@@ -46,6 +46,8 @@ class RowKind(IntEnum):
     """The other half of forgetting a user who had become part of this one: both are one person."""
     LAPSE = 7
     """The user is not followed any more to the one whose part it has become."""
+    CARRY = 8
+    """What another artifact than the one that served made of a user who arrived."""
 
 
 class Alias(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -81,6 +83,10 @@ class Command(msgspec.Struct, array_like=True, gc=False):
     """Of ARRIVE: all is here already, and is to be remembered for longer."""
     by: tuple[int, bytes] | None = None
     """Of FORGET and LAPSE: time of the merge whose mark is meant, and the digest of its id."""
+    awaits: tuple[bytes, ...] = ()
+    """Of ARRIVE and CARRY: merges into the user that comes, of which the fusion has not come yet."""
+    model: int = 0
+    """Of CARRY: fingerprint of the artifact that the fusion is of."""
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):

@@ -41,6 +41,22 @@ def merge_states(artifact: Artifact, held: bytes | None, joining: bytes) -> byte
     return encode(one)[0]
 
 
+def raised(artifact: Artifact, held: bytes | None, version: int) -> bytes:
+    """The record, its version not below the given one; that of a user of whom nothing is known where there is
+    none. Raises CodecError.
+    """
+    records = decode([held], artifact.fingerprint)
+    records["version"] = np.maximum(records["version"], version)
+    return encode(records)[0]
+
+
+def with_version(artifact: Artifact, state: bytes, version: int) -> bytes:
+    """The record with another version. Raises CodecError."""
+    records = decode([state], artifact.fingerprint)
+    records["version"] = version
+    return encode(records)[0]
+
+
 def _known(record: Records) -> set[int]:
     return {int(event) for event in record["remembered"][0] if event != _NOBODY}
 

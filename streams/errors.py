@@ -7,10 +7,12 @@ PenchantError
 ├── RecordError          a record cannot be used: goes to `dead-letters`; `reason` is its error class
 ├── EngineError          the engine cannot go on
 │   ├── OwnershipLost    another process owns the partition now
+│   │   └── Superseded   another model serves now
 │   ├── CommitFailed     a transaction failed, or nobody knows how it ended
 │   ├── SourceTrimmed    records that were not read yet were cut by retention
 │   ├── SourceRecreated  the source topic is not the one that the place belongs to
 │   └── ChangelogCut     states that no local store has are no longer in the changelog
+├── PromotionError       another model cannot serve now
 ├── RenameError          a deployment cannot get another name now
 └── InputError           a file or an argument given to a command is wrong
 """
@@ -48,6 +50,10 @@ class OwnershipLost(EngineError):
     """Another process owns the partition now."""
 
 
+class Superseded(OwnershipLost):
+    """Another model serves now, so that states of this one must not be written here."""
+
+
 class CommitFailed(EngineError):
     """A transaction failed, or its end is unknown: the partition must be opened anew."""
 
@@ -62,6 +68,10 @@ class SourceRecreated(EngineError):
 
 class ChangelogCut(EngineError):
     """States that no local store has are no longer in the changelog."""
+
+
+class PromotionError(PenchantError):
+    """Another model cannot serve now."""
 
 
 class RenameError(PenchantError):

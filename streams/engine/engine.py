@@ -1,6 +1,5 @@
 """The state engine: rows in, values and outputs out, each row once. Knows neither Kafka nor Faust."""
 
-import logging
 import os
 import time
 from collections import deque
@@ -14,10 +13,11 @@ from state.store import LASTING_SECONDS, Store
 from streams.dead_letters import produce_dead_letter, set_aside
 from streams.engine.faults import Fault, fault_from
 from streams.engine.guard import Admission, Delivery, admit
-from streams.engine.journal import Cancelled, Journal
+from streams.engine.journal import Cancelled, Changes, Journal
 from streams.engine.partition import Opening, Partition
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY
-from streams.engine.processor import NO_TOPIC, Effects, Output, Processor, Work
+from streams.engine.processor import Effects, Output, Processor, Work
+from streams.engine.remarks import tell_of_raw
 from streams.errors import CommitFailed, EngineError, OwnershipLost
 from streams.metrics import (
     BATCH_SIZE,
@@ -33,8 +33,6 @@ from streams.metrics import (
 from streams.raw import RawRecord
 
 RowT = TypeVar("RowT")
-
-_log = logging.getLogger(__name__)
 
 _COMMIT_THREADS = 8
 _LETTER_BYTES = 1_000_000
@@ -63,6 +61,8 @@ class Resources:
 
     store: Callable[[int], Store]
     journal: Callable[[int], Journal]
+    check: Callable[[Partition, Cancelled], None] = lambda partition, cancelled: None
+    """Sees what was opened; may make it quiet, and raises where it must not take part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,10 @@ class Engine(Generic[RowT]):
             journal = self._resources.journal(number)
             try:
                 skip, used = self._options.skip_trimmed, self._changelog
-                return Opening(number, self._label(number), store, journal, cancelled, skip, used).run()
+                opening = Opening(number, self._label(number), store, journal, cancelled, skip, used)
+                partition = opening.run()
+                self._resources.check(partition, cancelled)
+                return partition
             except BaseException:
                 journal.close()
                 raise
@@ -199,6 +202,7 @@ class Engine(Generic[RowT]):
         each commit ends. Raises what the processor or a store raises: the process must end then.
         """
         outcome = self._land([number for number, flight in self._flights.items() if flight.future.done()])
+        self._break_silence(queues, outcome)
         admitted = self._admit(queues)
         work = self._work(admitted, clock_ms)
         outcome.rows = sum(len(admission.rows) for admission in admitted.values())
@@ -259,13 +263,13 @@ class Engine(Generic[RowT]):
         def settle(number: int) -> Loss | None:
             partition, effect = self._partitions[number], effects.get(number, _NO_EFFECTS)
             admission = admitted.get(number) or Admission(partition.place)
-            place, refused = admission.place, self._set_aside(number, admission, clock_ms)
+            place, outputs = admission.place, self._outputs(number, effect, admission, clock_ms)
             if not effect.puts.keys().isdisjoint(_RESERVED):
                 raise EngineError(f"{partition.label}: the processor wrote a reserved key")
             changes = {**effect.puts, PLACE_KEY: place.encode()}
             try:
                 fault(3)  # 3. Outputs, values and, last, the place go out in one transaction.
-                partition.journal.produce([*refused, *effect.outputs], changes)
+                partition.journal.produce(outputs, changes)
 
                 fault(4)  # 4. The transaction is committed: from here on the batch has happened.
                 end = partition.journal.commit()
@@ -277,9 +281,10 @@ class Engine(Generic[RowT]):
             if admission.lost:
                 LOST_OFFSETS.labels(self._options.source).inc(admission.lost)
                 self._forgiven.discard(number)
-            _tell_of_raw(partition, admission)
+            tell_of_raw(partition, admission)
             partition.place = place
-            self._observe(effect, admission)
+            if partition.quiet is None:
+                self._observe(effect, admission)
             STAGE_SECONDS.labels(self._options.name).observe(time.monotonic() - began)
             fault(6)
             return None
@@ -293,13 +298,48 @@ class Engine(Generic[RowT]):
         idle = self._partitions.keys() - self._flights.keys()
         waiting = [number for number, queue in queues.items() if queue and number in idle]
         share = max(1, self._options.batch_rows // max(1, len(waiting)))
-        decode = self._processor.decode
-        return {
-            number: admit(
-                self._partitions[number].place, queues[number], share, decode, number in self._forgiven
-            )
-            for number in waiting
-        }
+        return {number: self._admitted(number, queues[number], share) for number in waiting}
+
+    def _admitted(self, number: int, queue: deque[Delivery], share: int) -> Admission[RowT]:
+        """A quiet partition stops short of where it is to speak, so that no batch does both."""
+        partition, later = self._partitions[number], deque[Delivery]()
+        while partition.quiet is not None and queue and queue[-1][0] >= partition.quiet.until:
+            later.appendleft(queue.pop())
+        admission = admit(partition.place, queue, share, self._processor.decode, number in self._forgiven)
+        queue.extend(later)
+        return admission
+
+    def _break_silence(self, queues: Mapping[int, deque[Delivery]], outcome: Outcome) -> None:
+        """Quiet partitions that have come to where they are to speak do so from the next record on."""
+        for number, partition in list(self._partitions.items()):
+            quiet, queue = partition.quiet, queues.get(number)
+            if quiet is None or number in self._flights:
+                continue
+            if partition.place.source < quiet.until and not (queue and queue[0][0] >= quiet.until):
+                continue
+            try:
+                self.amend(number, quiet.changes)
+                quiet.told()
+            except (OwnershipLost, CommitFailed) as error:
+                outcome.lost[number] = Loss(error, partition.place.source)
+                self.close(number)
+                continue
+            partition.quiet = None
+            # What it holds in memory of its store may have changed.
+            self._processor.closed(number)
+            self._processor.opened(number, partition.store)
+
+    def amend(self, number: int, changes: Changes) -> None:
+        """Store further values of an open partition that is at no commit, at the place where it is.
+
+        Raises OwnershipLost and CommitFailed: close it then.
+        """
+        partition = self._partitions[number]
+        if changes:
+            values = {**changes, PLACE_KEY: partition.place.encode()}
+            partition.journal.produce([], values)
+            end = partition.journal.commit()
+            partition.store.write({**values, BOOKMARK_KEY: partition.bookmark(end)})
 
     def _work(self, admitted: Mapping[int, Admission[RowT]], clock_ms: int) -> dict[int, Work[RowT]]:
         work = {}
@@ -308,10 +348,11 @@ class Engine(Generic[RowT]):
                 continue
             admission = admitted.get(number)
             rows = admission.rows if admission else []
-            due = self._processor.due(number, clock_ms)
+            quiet = partition.quiet is not None
+            due = [] if quiet else self._processor.due(number, clock_ms)
             if rows or due:
                 place = admission.place if admission else partition.place
-                work[number] = Work(rows, due, place.raw, place.raw_topic)
+                work[number] = Work(rows, due, place.raw, place.raw_topic, quiet)
         return work
 
     def _has_moved(self, number: int, admitted: Mapping[int, Admission[RowT]]) -> bool:
@@ -320,6 +361,13 @@ class Engine(Generic[RowT]):
     def _stored(self, number: int, wanted: Work[RowT]) -> dict[bytes, bytes | None]:
         keys = list(dict.fromkeys(self._processor.keys(wanted)))
         return dict(zip(keys, self._partitions[number].store.get_many(keys), strict=True))
+
+    def _outputs(
+        self, number: int, effect: Effects, admission: Admission[RowT], clock_ms: int
+    ) -> list[Output]:
+        if self._partitions[number].quiet is not None:
+            return [output for output in effect.outputs if output.topic == self._options.source]
+        return [*self._set_aside(number, admission, clock_ms), *effect.outputs]
 
     def _set_aside(self, number: int, admission: Admission[RowT], clock_ms: int) -> list[Output]:
         """Dead letters, which go out in the transaction that passes over their records."""
@@ -345,34 +393,6 @@ class Engine(Generic[RowT]):
 
     def _label(self, number: int) -> str:
         return f"{self._options.name}-{number}"
-
-
-def _tell_of_raw(partition: Partition, admission: Admission[RowT]) -> None:
-    """What must not go unsaid of the raw topic."""
-    before, after = partition.place, admission.place
-    if before.raw_topic not in (after.raw_topic, NO_TOPIC):
-        _log.warning(
-            "%s: the raw topic was made anew: its events count from its start on, the states stay; of the "
-            "topic before, all up to offset %d was counted",
-            partition.label,
-            dict(after.past).get(before.raw_topic, before.raw),
-        )
-    if admission.lost:
-        _log.error(
-            "%s: %d raw offsets or more are gone unread, and passed over, as interests.skip_trimmed asks: "
-            "unset it now; raw offset %d comes next",
-            partition.label,
-            admission.lost,
-            after.raw,
-        )
-    skipped = admission.counts["skipped_row"]
-    if skipped:
-        _log.warning(
-            "%s: %d rows were counted before and are skipped; raw offset %d comes next",
-            partition.label,
-            skipped,
-            after.raw,
-        )
 
 
 _NO_EFFECTS = Effects()

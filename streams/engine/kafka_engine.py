@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from streams.engine.engine import Engine, EngineOptions, Resources
+from streams.engine.journal import Cancelled
 from streams.engine.kafka_facts import JournalNames
 from streams.engine.kafka_journal import KafkaJournal
 from streams.engine.kafka_tail import KafkaTail
+from streams.engine.partition import Partition
 from streams.engine.placement import Rules
 from streams.engine.processor import Processor
 from streams.engine.runner import Runner, RunnerOptions
@@ -17,6 +19,8 @@ from streams.engine.standby import StandbyOptions, Standbys
 from streams.settings import Settings
 
 RowT = TypeVar("RowT")
+Check = Callable[[Partition, Cancelled], None]
+"""As in `Resources.check`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class EngineSpec:
     folder: Path
     interval_seconds: float = 0.0
     beat: Callable[[], None] = lambda: None
+    owner: str = ""
+    """What the ids of its transactions begin with, where that is not the group."""
 
 
 def group_of(settings: Settings, name: str) -> str:
@@ -47,15 +53,19 @@ def kafka_standbys(settings: Settings, spec: EngineSpec) -> Standbys:
         cache_mb=interests.block_cache_mb,
         write_buffer_mb=interests.write_buffer_mb,
     )
-    return Standbys(options, lambda: KafkaTail(settings.kafka, _names(settings, spec)))
+    return Standbys(options, lambda: KafkaTail(settings.kafka, journal_names(settings, spec)))
 
 
 def kafka_engine(
-    settings: Settings, spec: EngineSpec, processor: Processor[RowT], standbys: Standbys
+    settings: Settings,
+    spec: EngineSpec,
+    processor: Processor[RowT],
+    standbys: Standbys,
+    check: Check = lambda partition, cancelled: None,
 ) -> Engine[RowT]:
     """An engine whose partitions are those of `spec.source`, and whose stores are with `standbys`."""
-    names = _names(settings, spec)
-    resources = Resources(standbys.open, lambda number: KafkaJournal(settings.kafka, names, number))
+    names = journal_names(settings, spec)
+    resources = Resources(standbys.open, lambda number: KafkaJournal(settings.kafka, names, number), check)
     interests, letters = settings.interests, settings.topics.dead_letters
     options = EngineOptions(
         spec.name, interests.batch_rows, spec.source, letters, skip_trimmed=interests.skip_trimmed
@@ -66,19 +76,26 @@ def kafka_engine(
 def kafka_runner(settings: Settings, spec: EngineSpec, processor: Processor[RowT]) -> Runner[RowT]:
     """A runner that a host can feed from `spec.source`."""
     standbys = kafka_standbys(settings, spec)
-    options = RunnerOptions(
+    check = kafka_source_check(settings.kafka, spec.source, spec.changelog)
+    options = runner_options(settings, spec, check)
+    return Runner(kafka_engine(settings, spec, processor, standbys), options, standbys)
+
+
+def runner_options(settings: Settings, spec: EngineSpec, check: Callable[[], None]) -> RunnerOptions:
+    """`check` is called every few seconds."""
+    return RunnerOptions(
         spec.name,
         queued_records=settings.interests.queued_packs,
         # By then a member that was away has heard that it is none any more.
         rest_seconds=settings.kafka.session_timeout_ms / 1000 + 1,
         interval_seconds=spec.interval_seconds,
         beat=spec.beat,
-        check=kafka_source_check(settings.kafka, spec.source, spec.changelog),
+        check=check,
     )
-    return Runner(kafka_engine(settings, spec, processor, standbys), options, standbys)
 
 
-def _names(settings: Settings, spec: EngineSpec) -> JournalNames:
+def journal_names(settings: Settings, spec: EngineSpec) -> JournalNames:
+    """The topics of an engine, and whom its transactions belong to."""
     topics = settings.topics
     outputs = (
         topics.interests,
@@ -90,4 +107,5 @@ def _names(settings: Settings, spec: EngineSpec) -> JournalNames:
         topics.dead_letters,
         topics.interactions_encoded,
     )
-    return JournalNames(group_of(settings, spec.name), spec.source, spec.changelog, outputs)
+    owner = spec.owner or group_of(settings, spec.name)
+    return JournalNames(owner, spec.source, spec.changelog, outputs)

@@ -1,10 +1,11 @@
 """One source partition in the hands of its owner, and how it gets there: fence, check, restore."""
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from state.store import Store
-from streams.engine.journal import Cancelled, Facts, Journal
+from streams.engine.journal import Cancelled, Changes, Facts, Journal
 from streams.engine.place import NO_RAW, PLACE_KEY, Bookmark, Place
 from streams.engine.replica import Replica, now_ms
 from streams.engine.restoring import Restoring
@@ -12,6 +13,20 @@ from streams.engine.source_check import changelog_recreated
 from streams.errors import SourceRecreated
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, frozen=True)
+class Quiet:
+    """A partition whose outputs another one has written, for all records below a source offset."""
+
+    until: int
+    changes: Changes = field(default_factory=dict)
+    """What is to be stored when that offset is reached."""
+    told: Callable[[], None] = lambda: None
+    """Called once they are, and before the first output."""
+
+
+FOREVER = 2**62
 
 
 @dataclass(slots=True)
@@ -25,6 +40,7 @@ class Partition:
     journal: Journal
     place: Place
     changelog_topic: bytes
+    quiet: Quiet | None = None
 
     def bookmark(self, offset: int) -> bytes:
         return Bookmark(offset, now_ms(), self.changelog_topic).encode()

@@ -85,6 +85,8 @@ class Work(Generic[RowT]):
     """Raw offset that follows the last covered one: goes into `as_of`."""
     raw_topic: bytes = NO_TOPIC
     """Id of the raw topic that it counts in."""
+    quiet: bool = False
+    """Others have written what comes of these rows: outputs are dropped, but for those to the source."""
 
 
 @dataclass(slots=True)

@@ -116,6 +116,10 @@ class Runner(Generic[RowT]):
         """Forget what is queued and keep the partitions open until `take` or `release`."""
         return self._ask(self._suspend)
 
+    def turn(self, engine: Engine[RowT]) -> "Future[None]":
+        """Let another engine serve from here on: what is open is closed, and opened anew with it."""
+        return self._ask(lambda: self._turn(engine))
+
     def seeks(self) -> Iterator[Seek]:
         """Seeks that the host is to carry out, each once, in this order."""
         while True:
@@ -278,6 +282,15 @@ class Runner(Generic[RowT]):
                     places[number] = place
         return places
 
+    def _turn(self, engine: Engine[RowT]) -> None:
+        before, self._engine = self._engine, engine
+        for number, seat in list(self._seats.items()):
+            seat.cancelled.set()
+            self._silence(number)
+            # While the group is at it, nothing is opened: this says that it is to be.
+            self._seats[number] = Seat(open_at=time.monotonic())
+        before.close_all()
+
     def _suspend(self) -> None:
         self._suspended = True
         self._conclude(self._engine.rest())
@@ -297,12 +310,12 @@ class Runner(Generic[RowT]):
     def _open(self, number: int) -> None:
         seat = self._seats[number]
         seat.open_at = None
-        self._openers.submit(self._open_aside, number, seat)
+        self._openers.submit(self._open_aside, number, seat, self._engine)
 
-    def _open_aside(self, number: int, seat: Seat) -> None:
+    def _open_aside(self, number: int, seat: Seat, engine: Engine[RowT]) -> None:
         """In a thread of its own: restoring may take minutes, in which the others go on."""
         try:
-            partition = self._engine.open(number, lambda: seat.cancelled.is_set() or self._stopping)
+            partition = engine.open(number, lambda: seat.cancelled.is_set() or self._stopping)
         except OpeningCancelled:
             return
         except BaseException as error:

@@ -5,20 +5,22 @@ from dataclasses import dataclass
 
 import msgspec
 
+from state.codec import model_of, version_of
 from state.events import Alias, Command, Row, RowKind
-from state.merging import merge_states
+from state.merging import merge_states, raised, with_version
 from state.profile import decode_profile, encode_profile, merge_profiles
 from streams.engine.processor import KIND_HELD, Output
 from streams.interests.aliases import KIND_ALIASES, MARGIN_MS, Aliases, aliases_of, bounded, known_aliases
+from streams.interests.awaited import KIND_AWAITED, awaited_of, awaiting, merge_key
 from streams.interests.marks import NEVER, VERSION, Mark, Marks, merge_digest
 from streams.interests.outputs import Cause
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
 from streams.interests.turn import Turn
 from streams.records import Refused, UserReceipt
 
-USER_KINDS = (KIND_FUSION, KIND_PROFILE, KIND_HELD, KIND_ALIASES)
+USER_KINDS = (KIND_FUSION, KIND_PROFILE, KIND_HELD, KIND_ALIASES, KIND_AWAITED)
 """All that is stored under a user's id."""
-_EXPIRING = (KIND_FUSION, KIND_PROFILE, KIND_HELD)
+_EXPIRING = (KIND_FUSION, KIND_PROFILE, KIND_HELD, KIND_AWAITED)
 
 _DAY_MS = 86_400_000
 _json = msgspec.json.Encoder()
@@ -47,7 +49,10 @@ class Obedience:
         self._known = known
         self._artifact = turn.frame.artifact
         self._app = turn.frame.settings.app.name
-        self._clock = turn.clock_ms
+        self._quiet = self._share.part.quiet
+        # Where another has obeyed already, time is when that was: what ended since had not ended then.
+        sent = [row.broker_time for row in self._share.part.rows] if self._quiet else []
+        self._clock = max(sent, default=turn.clock_ms)
         self._until = self._clock + round(turn.frame.settings.interests.mark_days * _DAY_MS)
         self._obey = {
             RowKind.FORGET: self._forget,
@@ -55,6 +60,7 @@ class Obedience:
             RowKind.ARRIVE: self._arrive,
             RowKind.FORGET_PERSON: self._forget_person,
             RowKind.LAPSE: self._lapse,
+            RowKind.CARRY: self._carry,
         }
 
     def end(self, marks: Iterable[bytes]) -> None:
@@ -62,6 +68,10 @@ class Obedience:
         for key in marks:
             self._marks.drop(key)
             self._share.put(key, None)
+
+    def end_quietly(self) -> None:
+        """Marks that had ended by then."""
+        self.end(self._marks.ended(self._clock))
 
     def let_go(self, records: Iterable[bytes]) -> None:
         """Old ids have been remembered for long enough in the records under these keys."""
@@ -180,10 +190,16 @@ class Obedience:
             fusion=self.held(KIND_FUSION + user.encode()),
             profile=self.held(KIND_PROFILE + user.encode()),
             latest=(*merge, command.into),
+            awaits=self._awaited(user),
         )
         self._drop(user)
         forgotten = NEVER if mark is None else mark.forgotten
         self._mark(user, Mark(VERSION, self._until, forgotten, command.into, merge))
+        if self._quiet:
+            # Whoever serves sends all the rest.
+            part = Command(path=(user,), fusion=carried.fusion, awaits=carried.awaits)
+            self._send_carry(command.into, msgspec.structs.replace(row, command=part))
+            return
         self._send(command.into, msgspec.structs.replace(row, kind=int(RowKind.ARRIVE), command=carried))
 
     def _arrive(self, row: Row, command: Command) -> None:
@@ -201,7 +217,7 @@ class Obedience:
             self._mark(user, mark.without_way())
         lapsed = self._remember(row, come)
         if command.fusion is not None:
-            self._join(row, command.fusion, command.profile)
+            self._join(row, command)
         turned_back = user == came.user_id
         self._arrived(row, command, lapsed, "merged_later" if turned_back else None)
 
@@ -247,19 +263,57 @@ class Obedience:
         self._share.effects.counts["lapsed"] += len(left)
         return [each.user_id for each in left]
 
-    def _join(self, row: Row, fusion: bytes, profile: bytes | None) -> None:
-        share, key = self._share, row.user_id.encode()
+    def _join(self, row: Row, command: Command) -> None:
+        share, key, fusion = self._share, row.user_id.encode(), command.fusion
         held = share.values.get(KIND_FUSION + key)
-        merged = merge_states(self._artifact, held, fusion)
-        if merged == held:
-            return
+        assert fusion is not None
+        if model_of(fusion) == self._artifact.fingerprint:
+            self._await(row.user_id, command.awaits)
+            merged = merge_states(self._artifact, held, fusion)
+            if merged == held:
+                return
+            share.changed[row.user_id] = Cause([], row.broker_time)
+        else:
+            self._await(row.user_id, (merge_key(row),))
+            version = (0 if held is None else version_of(held)) + version_of(fusion)
+            merged = raised(self._artifact, held, version)
         share.put(KIND_FUSION + key, merged)
         own = decode_profile(share.values.get(KIND_PROFILE + key))
-        both = merge_profiles(own, decode_profile(profile))
+        both = merge_profiles(own, decode_profile(command.profile))
         share.put(KIND_PROFILE + key, encode_profile(both))
         share.effects.counts["merged"] += 1
-        share.changed[row.user_id] = Cause([], row.broker_time)
         share.waits.add(row.user_id)
+
+    def _carry(self, row: Row, command: Command) -> None:
+        """What this artifact made of one who arrived, where it did not serve then."""
+        user, mark, share = row.user_id, self._marks.get(row.user_id), self._share
+        if command.model != self._artifact.fingerprint:
+            share.effects.counts["foreign"] += 1
+            return
+        if mark is not None and mark.into is not None:
+            self._send_carry(mark.into, row)
+            return
+        awaited = self._awaited(user)
+        if merge_key(row) not in awaited:
+            return
+        left = [merge for merge in awaited if merge != merge_key(row)]
+        share.put(KIND_AWAITED + user.encode(), awaiting([*left, *command.awaits]))
+        held = share.values.get(KIND_FUSION + user.encode())
+        if command.fusion is not None and held is not None:
+            merged = merge_states(self._artifact, held, command.fusion)
+            # Its changes were counted when the user came.
+            version = version_of(held) + 1
+            share.put(KIND_FUSION + user.encode(), with_version(self._artifact, merged, version))
+            share.changed[user] = Cause([], row.broker_time)
+            share.waits.add(user)
+
+    def _awaited(self, user_id: str) -> tuple[bytes, ...]:
+        return awaited_of(self.held(KIND_AWAITED + user_id.encode()))
+
+    def _await(self, user_id: str, merges: Sequence[bytes]) -> None:
+        if merges:
+            value = awaiting([*self._awaited(user_id), *merges])
+            self._share.put(KIND_AWAITED + user_id.encode(), value)
 
     def _drop(self, user_id: str, kinds: Sequence[bytes] = USER_KINDS) -> bool:
         """Delete all that is held of a user; returns whether there was anything."""
@@ -293,7 +347,16 @@ class Obedience:
             arrival = Row(into, event_id, 0, time, -1, row.broker_time, kind=RowKind.ARRIVE, command=command)
             self._send(into, arrival)
 
+    def _send_carry(self, user_id: str, row: Row) -> None:
+        command = msgspec.structs.replace(row.command or Command(), model=self._artifact.fingerprint)
+        self._write(user_id, msgspec.structs.replace(row, kind=int(RowKind.CARRY), command=command))
+
     def _send(self, user_id: str, row: Row) -> None:
+        """Where this partition is quiet, another has sent it."""
+        if not self._quiet:
+            self._write(user_id, row)
+
+    def _write(self, user_id: str, row: Row) -> None:
         command = msgspec.structs.replace(row.command or Command(), app=self._app)
         sent = msgspec.structs.replace(row, user_id=user_id, offset=-1, command=command)
         self._share.sent.setdefault(user_id, []).append(sent)

@@ -122,7 +122,11 @@ class InterestsProcessor:
             deltas: Deltas = {partition: {} for partition in work}
             for part in _parts(_members(work, stored, changed)):
                 self._fold(part, effects, deltas)
-                shown = [member for member in part if member.cause is not None or member.due]
+                shown = [
+                    member
+                    for member in part
+                    if (member.cause is not None or member.due) and not work[member.partition].quiet
+                ]
                 self._hold(shown, stored, effects, clock_ms)
                 self._publish([member for member in shown if member.state is not None], work, effects)
             for partition, effect in effects.items():

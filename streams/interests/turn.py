@@ -53,7 +53,8 @@ class Turn:
         for number, share in self.shares.items():
             held = held_alone(share.part).due if due else []
             if share.waiting or share.changed or held:
-                work[number] = Work(share.waiting, held, share.part.next_raw, share.part.raw_topic)
+                part = share.part
+                work[number] = Work(share.waiting, held, part.next_raw, part.raw_topic, part.quiet)
                 stored[number], changed[number] = share.values, share.changed
         if not work:
             return
@@ -89,4 +90,4 @@ def held_alone(part: Work[Row]) -> Work[Row]:
     if all_held(part):
         return part
     due = [key for key in part.due if key.startswith(KIND_HELD)]
-    return Work(part.rows, due, part.next_raw, part.raw_topic)
+    return Work(part.rows, due, part.next_raw, part.raw_topic, part.quiet)
