@@ -12,7 +12,7 @@ from streams.encode.packs import cut_packs, encode_pack
 from streams.encode.recollection import Recollection
 from streams.encode.sink import TransactionAborted, TransactionalSink
 from streams.encode.source import RawSource
-from streams.encode.stage import NO_NEWS, STAGE, EncodeStage, News, Outcome
+from streams.encode.stage import NO_NEWS, STAGE, EncodeStage, News, Outcome, Share
 from streams.encode.starts import Place
 from streams.errors import EngineError
 from streams.metrics import BATCH_SIZE, COMMIT_TIME, QUEUE_DEPTH, STAGE_SECONDS
@@ -69,13 +69,15 @@ class EncodeLoop:
 
     def close(self) -> None:
         self._recollection.stop()
+        self._stage.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def step(self, beat: Callable[[], None]) -> None:
         """One batch, or a short wait for one. Raises EngineError, and EncodersError from the encoders."""
         generation = self.source.generation
-        # A backlog is worked off first; asking for one record more keeps us in the group meanwhile.
-        fresh = self.source.read(1 if self._backlog else self._limit, wait=not self._backlog)
+        # The batch, and one more to fetch the media of meanwhile. Asking for one record at least keeps us in
+        # the group.
+        fresh = self.source.read(max(1, 2 * self._limit - len(self._backlog)), wait=not self._backlog)
         records, self._backlog = self._backlog + fresh, []
         self._rebalanced()
         if self.source.generation != generation:
@@ -187,7 +189,8 @@ class EncodeLoop:
 
     def _encode(self, records: list[RawRecord], news: News, beat: Callable[[], None]) -> Outcome:
         """The outcome of a batch. While it takes long, further records are read into the backlog, slowly."""
-        work = self._thread.submit(self._stage.process, records, self.source.borders(), news, self._fetches)
+        share = Share(self._limit, self._fetches)
+        work = self._thread.submit(self._stage.process, records, self.source.borders(), news, share)
         deadline = time.monotonic() + STALLED_SECONDS + self._fetches * self._medium_seconds
         while True:
             try:

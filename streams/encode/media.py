@@ -3,7 +3,7 @@
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -42,12 +42,31 @@ class EncodedMedia:
     unfetched: Mapping[Wanted, MediumError] = field(default_factory=dict)
 
 
-class Found(NamedTuple):
+@dataclass(slots=True)
+class Found:
     """What is behind each medium: what is known of it already, or content that is still to be encoded."""
 
     known: dict[Wanted, Encoded]
     contents: dict[Wanted, Medium]
     unfetched: dict[Wanted, MediumError]
+
+    def __contains__(self, one: object) -> bool:
+        return one in self.known or one in self.contents
+
+    def update(self, more: "Found") -> None:
+        """Takes in what was found besides."""
+        self.known.update(more.known)
+        self.contents.update(more.contents)
+        self.unfetched.update(more.unfetched)
+
+    def only(self, wanted: Iterable[Wanted]) -> "Found":
+        """What of it is about these, in their order."""
+        each = list(wanted)
+        return Found(
+            {one: self.known[one] for one in each if one in self.known},
+            {one: self.contents[one] for one in each if one in self.contents},
+            {one: self.unfetched[one] for one in each if one in self.unfetched},
+        )
 
     @property
     def late(self) -> frozenset[Wanted]:

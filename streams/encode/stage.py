@@ -3,8 +3,11 @@
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +15,7 @@ from encoders.base import MODALITIES, Encoded
 from state.events import Row
 from state.items import EncodedItem
 from streams.dead_letters import DeadLetter, set_aside
+from streams.encode.ahead import FetchAhead
 from streams.encode.drafts import (
     Draft,
     Missing,
@@ -86,6 +90,14 @@ class News:
         return bool(self.items or self.media)
 
 
+class Share(NamedTuple):
+    """How much of the records that are at hand a batch takes at most."""
+
+    records: int = 1_000_000
+    media: int = 1_000_000
+    """Different media that have to be fetched."""
+
+
 @dataclass(slots=True)
 class _Batch:
     """What the steps of one batch share. `rows` by partition."""
@@ -99,6 +111,7 @@ class _Batch:
 
 
 NO_NEWS = News()
+ALL = Share()
 
 
 class EncodeStage:
@@ -113,6 +126,7 @@ class EncodeStage:
         self.pending = PendingEvents(settings.encode.unknown_item_seconds, settings.encode.waiting_events)
         self.late_items = LateItems()
         self._media = media
+        self._ahead = FetchAhead(media)
         self._actions = settings.actions
         self._shared = settings.encode.shared_media
         self._interactions = settings.topics.keyed
@@ -123,20 +137,24 @@ class EncodeStage:
         records: Sequence[RawRecord],
         borders: Mapping[int, Border],
         news: News = NO_NEWS,
-        max_fetched: int = 1_000_000,
+        share: Share = ALL,
     ) -> Outcome:
         """Encode the records, in order, and correct the events that waited for the news.
 
-        `borders` says per partition of `interactions` where its packs go on. Takes so many of the
-        records, one at least, that no more than `max_fetched` media are fetched. Changes nothing here:
-        call `settle` when the outcome is committed.
+        `borders` says per partition of `interactions` where its packs go on. Takes the first of the records,
+        one at least and no more than its share; media of as many further ones are fetched meanwhile. Changes
+        nothing here: call `settle` when the outcome is committed.
         """
         outcome = Outcome()
-        steps = self._plan(records, max_fetched, outcome)
-        media = self._media.encode(one for _, step in steps for one in _media_of(step))
+        steps = self._plan(records, share, outcome)
+        wanted = dict.fromkeys(one for _, step in steps for one in _media_of(step))
+        found = self._ahead.find(wanted)
+        if outcome.taken < len(records):
+            self._ahead.begin(self._coming(records[outcome.taken :], share), wanted)
+        media = self._media.encode_found(found)
         outcome.cache.update("hit" if each.cached else "miss" for each in media.encoded.values())
-        for wanted, error in media.unfetched.items():
-            if not media.encoded[wanted].masked:
+        for one, error in media.unfetched.items():
+            if not media.encoded[one].masked:
                 outcome.masked["unknown", error.reason] += 1
         events = [step.event for _, step in steps if isinstance(step, Plan)]
         words = self._media.words.read(events)
@@ -172,6 +190,10 @@ class EncodeStage:
                 self.late_items.remember(late)
         _count(outcome)
 
+    def close(self) -> None:
+        """Fetch nothing more ahead."""
+        self._ahead.close()
+
     def waits_for(self, missing: Missing) -> bool:
         """Whether some event or item waits for it."""
         if self.pending.waits_for(missing):
@@ -179,18 +201,18 @@ class EncodeStage:
         return isinstance(missing, Wanted) and self.late_items.waits_for(missing)
 
     def _plan(
-        self, records: Sequence[RawRecord], max_fetched: int, outcome: Outcome
+        self, records: Sequence[RawRecord], share: Share, outcome: Outcome
     ) -> list[tuple[RawRecord, Step]]:
         steps: list[tuple[RawRecord, Step]] = []
         uris: set[Wanted] = set()
-        for record in records:
+        for record in islice(records, share.records):
             step = None
             try:
                 step = self._step(record)
             except Exception as error:
                 self._fail(outcome, record, error)
             remote = [one for one in _media_of(step) if one.uri is not None]
-            if remote and outcome.taken and len(uris.union(remote)) > max_fetched:
+            if remote and outcome.taken and len(uris.union(remote)) > share.media:
                 break
             uris.update(remote)
             outcome.taken += 1
@@ -198,6 +220,19 @@ class EncodeStage:
                 steps.append((record, step))
         outcome.fetched = len(uris)
         return steps
+
+    def _coming(self, records: Sequence[RawRecord], share: Share) -> Iterable[Wanted]:
+        """What the next batch has to fetch, as far as its records can be read; their turn comes later."""
+        coming: dict[Wanted, None] = {}
+        for record in islice(records, share.records):
+            # Most records bring nothing to fetch, and are not read twice.
+            if record.value is None or b'"uri"' not in record.value:
+                continue
+            with suppress(Exception):
+                coming |= dict.fromkeys(one for one in _media_of(self._step(record)) if one.uri is not None)
+            if len(coming) >= share.media:
+                break
+        return coming
 
     def _step(self, record: RawRecord) -> Step:
         if record.topic == self._interactions:

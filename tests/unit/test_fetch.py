@@ -394,6 +394,8 @@ def test_what_a_reference_itself_allows(uri: str, allowed: bool) -> None:
     ("address", "public"),
     [
         ("93.184.216.34", True), ("2606:2800:220:1:248:1893:25c8:1946", True), ("64:ff9b::5db8:d822", True),
+        ("::ffff:93.184.216.34", True), ("2002:5db8:d822::", True), ("64:ff9b:1::5db8:d822", False),
+        ("2001:0:4136:e378:8000:63bf:a247:27dd", True),
         ("127.0.0.1", False), ("10.1.2.3", False), ("172.16.0.1", False), ("192.168.1.1", False),
         ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("255.255.255.255", False),
         ("224.0.0.1", False), ("240.0.0.1", False), ("198.18.0.1", False), ("::1", False), ("::", False),
