@@ -22,9 +22,8 @@ from tests.hostile import images, sounds, texts, videos
 from tests.hostile.case import Case
 from tests.tiny_models import DESCRIBERS, ENCODERS, tiny
 
-CASES: dict[str, Case] = {
-    case.name: case for part in (images, sounds, videos, texts) for case in part.cases()
-}
+PARTS = (images, sounds, videos, texts)
+CASES: dict[str, Case] = {case.name: case for part in PARTS for case in part.cases()}
 LIMITS = EncoderSettings(
     device="cpu", text="bag-of-words", image="colour-histogram", audio="intensity", max_pixels=4_000_000,
     max_video_seconds=4.0, max_audio_seconds=5.0, max_text_characters=2000,

@@ -216,6 +216,12 @@ def test_redirects_to_plain_http_are_refused_where_only_https_is_allowed(server:
     fetcher.close()
 
 
+def test_redirects_to_a_scheme_that_the_settings_leave_out_are_refused(server: MediaServer) -> None:
+    fetcher = Fetcher(FetchSettings(schemes=("http",), allow_private_addresses=True))
+    assert reason_of(fetcher, f"{server.url}/to/https://127.0.0.1:{server.port}/body") == "refused"
+    fetcher.close()
+
+
 def test_hosts_are_asked_for_by_name_at_each_redirect(server: MediaServer) -> None:
     settings = FetchSettings(schemes=("http",), hosts=("good.test",), allow_private_addresses=True)
     fetcher = Fetcher(settings, local)
