@@ -153,7 +153,7 @@ class EngineProcess:
                 return owned
 
     def wait_killed(self, seconds: float = 60.0) -> None:
-        assert self.wait_ended(seconds) == -signal.SIGKILL
+        assert self.wait_ended(seconds) == -signal.SIGKILL, self.said()[-4_000:]
 
     def wait_ended(self, seconds: float = 60.0) -> int:
         try:
