@@ -6,8 +6,8 @@ made before the lock is taken, so a reader waits for the copying alone.
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from state.items import EncodedItem
 from state.layout import DIM
 from state.slots import item_hash
+from state.strategies.following import Followers
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Value = str | float | bool | None
+Admits = Callable[[Mapping[str, Value]], bool]
 
 CATEGORIES = 4
 """Categories of an item that a cap looks at."""
@@ -37,23 +40,43 @@ class ItemSpace(Protocol):
     def item_vectors(self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str]) -> Float32: ...
 
 
+class Observer(Protocol):
+    """Is told by the writer which rows changed, after they did."""
+
+    def changed(self, columns: "Columns", rows: Sequence[int], count: int) -> None:
+        """`count` rows are in use altogether."""
+
+
+class Demand(NamedTuple):
+    """What is known of the demand for an item: columns of the same names."""
+
+    height: float
+    taken: float = -np.inf
+    events: int = 0
+    explored: int = 0
+
+
 class Columns:
     """One array per property, all of the same length; rows beyond the catalogue's size are unused.
 
     `vectors` float32 [n, 64], of unit length, or zero for an item without; `live` bool; `published` and
     `expires` int64, epoch milliseconds; `hashes` uint64, 0 where no item is; `categories` int32 [n, 4] and
-    `topics` int32 [n, 16], codes, -1 for none; `heights` float64, demand as in `state.trending`; `names`
-    object, ids as JSON.
+    `topics` int32 [n, 16], codes, -1 for none; `heights` float64, demand as in `state.trending`; `taken`
+    float64, the same of the events that are counted with pairs; `events` and `explored` int64, how often an
+    item was met, and shown for exploration; `names` object, ids as JSON.
     """
 
     __slots__ = (
         "categories",
+        "events",
         "expires",
+        "explored",
         "hashes",
         "heights",
         "live",
         "names",
         "published",
+        "taken",
         "topics",
         "vectors",
     )
@@ -67,6 +90,9 @@ class Columns:
         self.categories: NDArray[np.int32] = np.full((rows, CATEGORIES), -1, dtype=np.int32)
         self.topics: NDArray[np.int32] = np.full((rows, TOPICS), -1, dtype=np.int32)
         self.heights: NDArray[np.float64] = np.full(rows, -np.inf, dtype=np.float64)
+        self.taken: NDArray[np.float64] = np.full(rows, -np.inf, dtype=np.float64)
+        self.events: Int64 = np.zeros(rows, dtype=np.int64)
+        self.explored: Int64 = np.zeros(rows, dtype=np.int64)
         self.names: NDArray[np.object_] = np.full(rows, b"", dtype=object)
 
     def grown(self, rows: int) -> "Columns":
@@ -99,8 +125,13 @@ class Catalogue:
         """Grows by one with every change of items."""
         self.ratings = 0
         """Grows by one with every change of demand."""
+        self.followers: dict[int, Followers] = {}
+        """What follows upon items, by their hashes."""
+        self.observer: Observer | None = None
         self._space = space
         self._encoders = encoders
+        self._admits: Admits = _everything
+        self._attributes: list[Mapping[str, Value]] = []
         self._free: list[int] = []
         self._category_codes: dict[str, int] = {}
         self._topic_codes: dict[str, int] = {}
@@ -108,7 +139,8 @@ class Catalogue:
         self._raw_topics: dict[bytes, bytes] = {}
         """One object for each id, however many items have it."""
         self._void: set[str] = set()
-        self._heights: dict[str, float] = {}
+        self._demand: dict[str, Demand] = {}
+        self._touched: list[int] = []
 
     def __len__(self) -> int:
         """Items that are there, available or not."""
@@ -143,17 +175,39 @@ class Catalogue:
             for item, vector in zip(kept, vectors, strict=True):
                 self._put(item, vector)
             self.version += bool(taken)
+        touched, self._touched = self._touched, []
+        if self.observer is not None and touched:
+            self.observer.changed(self.columns, touched, self.rows)
         return count
 
     def rate(self, heights: Iterable[tuple[str, float]]) -> None:
         """Take the demand for items (`state.trending.height`); it waits for items that come later."""
+        self.learn((item_id, Demand(height), None) for item_id, height in heights)
+
+    def learn(self, signals: Iterable[tuple[str, Demand, Followers | None]]) -> None:
+        """Take what is known of the demand for items, and of what follows upon them."""
         with self.lock:
-            for item_id, height in heights:
-                self._heights[item_id] = height
+            for item_id, demand, followers in signals:
+                self._demand[item_id] = demand
+                if followers is not None:
+                    self.followers[item_hash(item_id)] = followers
                 row = self.row_of.get(item_id)
                 if row is not None:
-                    self.columns.heights[row] = height
+                    self._put_demand(row, demand)
             self.ratings += 1
+
+    def restrict(self, admits: Admits) -> None:
+        """Let nothing be recommended any more whose attributes are not admitted."""
+        with self.lock:
+            self._admits = admits
+            for row in self.row_of.values():
+                self.columns.live[row] &= admits(self._attributes[row])
+            self.version += 1
+
+    def ids_of(self, hashes: Iterable[int]) -> dict[int, str]:
+        """Ids by hash, of the items that are there."""
+        with self.lock:
+            return {each: self.ids[row] for each in hashes if (row := self.row_of_hash.get(each)) is not None}
 
     def _accepts(self, item_id: str, item: EncodedItem | None) -> bool:
         if item is None:
@@ -199,17 +253,23 @@ class Catalogue:
         row = self._row(item.item_id)
         columns = self.columns
         columns.vectors[row] = vector
-        columns.live[row] = item.available
+        columns.live[row] = item.available and self._admits(item.attributes)
         columns.published[row] = 0 if item.published_at is None else item.published_at
         columns.expires[row] = FOREVER if item.expires_at is None else item.expires_at
-        columns.heights[row] = self._heights.get(item.item_id, -np.inf)
+        self._put_demand(row, self._demand.get(item.item_id, _UNKNOWN))
         columns.categories[row] = -1
         for place, category in enumerate(item.categories[:CATEGORIES]):
             columns.categories[row, place] = self._category_codes.setdefault(
                 category, len(self._category_codes)
             )
         self.titles[row] = item.title
+        self._attributes[row] = item.attributes
         self._put_topics(row, item.topics)
+        self._touched.append(row)
+
+    def _put_demand(self, row: int, demand: Demand) -> None:
+        columns = self.columns
+        columns.heights[row], columns.taken[row], columns.events[row], columns.explored[row] = demand
 
     def _put_topics(self, row: int, topics: tuple[str, ...]) -> None:
         self.topics[row] = topics
@@ -235,6 +295,7 @@ class Catalogue:
             self.ids.append(item_id)
             self.titles.append("")
             self.topics.append(())
+            self._attributes.append({})
         self.row_of[item_id] = row
         key = item_hash(item_id)
         self.row_of_hash[key] = row
@@ -252,4 +313,13 @@ class Catalogue:
         self.columns.vectors[row] = 0.0
         self.titles[row] = ""
         self.topics[row] = ()
+        self._attributes[row] = {}
         self._free.append(row)
+        self._touched.append(row)
+
+
+_UNKNOWN = Demand(-np.inf)
+
+
+def _everything(attributes: Mapping[str, Value]) -> bool:
+    return True

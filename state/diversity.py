@@ -29,18 +29,25 @@ class Candidates:
     """Candidates of n users, c each, best first; places beyond a user's own number are not valid.
 
     `scores` float32 [n, c]; `valid` bool [n, c]; `vectors` float32 [n, c, d], of unit length or zero;
-    `categories` int32 [n, c, g], -1 where an item has fewer, or None where no cap holds.
+    `categories` int32 [n, c, g], -1 where an item has fewer, or None where no cap holds; `fixed` int32
+    [n, f, g], the same of items that stand in the slate already.
     """
 
-    __slots__ = ("categories", "scores", "valid", "vectors")
+    __slots__ = ("categories", "fixed", "scores", "valid", "vectors")
 
     def __init__(
-        self, scores: Float32, valid: Bool, vectors: Float32, categories: NDArray[np.int32] | None
+        self,
+        scores: Float32,
+        valid: Bool,
+        vectors: Float32,
+        categories: NDArray[np.int32] | None,
+        fixed: NDArray[np.int32] | None = None,
     ) -> None:
         self.scores = scores
         self.valid = valid
         self.vectors = vectors
         self.categories = categories
+        self.fixed = fixed
 
 
 def choose(candidates: Candidates, count: int, diversity: float, category_cap: int = 0) -> Int64:
@@ -55,8 +62,9 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
     if turns == 0:
         return chosen
     pool = _Pool(candidates, diversity)
-    categories = candidates.categories if category_cap > 0 else None
-    cap = None if categories is None else _Cap(categories, category_cap)
+    cap = cap_of(candidates, category_cap)
+    if cap is not None:
+        pool.near[cap.full()] = np.inf
     picks: list[Int64] = []
     worth: list[Float32] = []
     for turn in range(turns):
@@ -69,7 +77,8 @@ def choose(candidates: Candidates, count: int, diversity: float, category_cap: i
             if turn == _SORTED_OUT and cap is None and users * width > _FEW:
                 pool.narrow(left)
         if cap is not None:
-            pool.near[cap.full(picked)] = np.inf
+            cap.take(picked)
+            pool.near[cap.full()] = np.inf
     chosen[:, :turns] = np.where(np.isneginf(worth), NONE, picks).T
     return chosen
 
@@ -83,7 +92,7 @@ class _Pool:
     def __init__(self, candidates: Candidates, diversity: float) -> None:
         users, width, size = candidates.vectors.shape
         self._diversity = np.float32(diversity)
-        self._gain = np.float32(1.0 - diversity) * _relevance(candidates)
+        self._gain = np.float32(1.0 - diversity) * relevance(candidates)
         self.near = np.where(candidates.valid, -self._diversity, np.float32(np.inf))
         self._vectors = candidates.vectors
         self._rows = candidates.vectors.reshape(-1, size)
@@ -131,7 +140,7 @@ class _Pool:
         self._firsts = np.arange(users) * most
 
 
-class _Cap:
+class Cap:
     """Counts the categories [n, c, g] of what is chosen."""
 
     def __init__(self, categories: NDArray[np.int32], most: int) -> None:
@@ -139,15 +148,33 @@ class _Cap:
         self._most = most
         self._taken = np.zeros(categories.shape, dtype=np.int16)
 
-    def full(self, chosen: Int64) -> Bool:
-        """Whom the cap keeps out, bool [n, c], once the columns [n] are chosen, too."""
-        picked = self._categories[np.arange(len(chosen)), chosen]
+    def take(self, chosen: Int64) -> None:
+        """Count the candidates in columns [n]."""
+        self.count(self._categories[np.arange(len(chosen)), chosen])
+
+    def count(self, picked: NDArray[np.int32]) -> None:
+        """Count an item of each user, by its categories [n, g]."""
         same = self._categories[:, :, :, None] == picked[:, None, None, :]
         self._taken += (same & (picked >= 0)[:, None, None, :]).any(axis=3)
+
+    def full(self) -> Bool:
+        """Whom the cap keeps out by now, bool [n, c]."""
         return np.asarray((self._taken >= self._most).any(axis=2))
 
 
-def _relevance(candidates: Candidates) -> Float32:
+def cap_of(candidates: Candidates, most: int) -> Cap | None:
+    """The cap with what is fixed counted; None where none holds."""
+    if most <= 0 or candidates.categories is None:
+        return None
+    cap = Cap(candidates.categories, most)
+    for place in range(0 if candidates.fixed is None else candidates.fixed.shape[1]):
+        assert candidates.fixed is not None
+        cap.count(candidates.fixed[:, place])
+    return cap
+
+
+def relevance(candidates: Candidates) -> Float32:
+    """Scores mapped to [0, 1] over each user's valid candidates."""
     valid, scores = candidates.valid, candidates.scores
     low = np.where(valid, scores, np.float32(np.inf)).min(axis=1, keepdims=True)
     high = np.where(valid, scores, np.float32(-np.inf)).max(axis=1, keepdims=True)

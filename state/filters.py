@@ -1,7 +1,8 @@
 """Which items may be shown to whom. Every slate passes through here, whatever its source."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,23 +72,43 @@ def available(catalogue: Catalogue, moments: Int64) -> Bool:
 
 
 def hide_known(
-    allowed: Bool, index: MarkIndex, profiles: Sequence[Profile], days: Int64, seen_days: float
+    allowed: Bool, index: MarkIndex, profiles: Sequence[Profile], days: Int64, span: "Span"
 ) -> None:
-    """Clear what each user disliked, or saw within `seen_days` before the day of the latest event.
+    """Clear what each user disliked, or saw within a span before the day of the latest event."""
+    for users, marks in known_marks(profiles, days, span):
+        index.hide(allowed, users, marks)
 
-    Sights are kept by the day, so an item stays hidden for up to a day longer, never shorter.
+
+@dataclass(slots=True, frozen=True)
+class Span:
+    """How long an item stays out after the user met it: days after anything, and further days by action.
+
+    Meetings are kept by the day, so an item stays hidden for up to a day longer, never shorter.
     """
+
+    seen_days: float
+    repeat_days: Mapping[int, float] = field(default_factory=dict)
+    """By index into ACTIONS."""
+
+
+def known_marks(profiles: Sequence[Profile], days: Int64, span: Span) -> Iterator[tuple[Int64, Int64]]:
+    """Places of users, int64 [m], and marks of what they are not to see now, int64 [m]; some come twice."""
     disliked, users = disliked_marks(profiles)
     if len(disliked):
-        index.hide(allowed, users, disliked)
-    if seen_days <= 0:
-        return
-    seen, users = _joined([profile.seen for profile in profiles], _SEEN)
-    marks = seen["mark"].astype(np.int64)
-    fresh = days.take(users) - seen["stamp"] <= math.ceil(seen_days)
-    if not fresh.all():
-        users, marks = users[fresh], marks[fresh]
-    index.hide(allowed, users, marks)
+        yield users, disliked
+    if span.seen_days > 0:
+        yield _recent([profile.seen for profile in profiles], days, span.seen_days)
+    for action, limit in span.repeat_days.items():
+        parts = [profile.acted.get(action, b"") for profile in profiles]
+        if limit > 0 and any(parts):
+            yield _recent(parts, days, limit)
+
+
+def _recent(parts: Sequence[bytes], days: Int64, limit: float) -> tuple[Int64, Int64]:
+    met, users = _joined(parts, _SEEN)
+    marks = met["mark"].astype(np.int64)
+    fresh = days.take(users) - met["stamp"] <= math.ceil(limit)
+    return (users, marks) if fresh.all() else (users[fresh], marks[fresh])
 
 
 def disliked_marks(profiles: Sequence[Profile]) -> tuple[Int64, Int64]:

@@ -90,6 +90,8 @@ class HeldProfile(msgspec.Struct, frozen=True):
     """Events whose item was unknown, by four bytes of their hash."""
     topics: dict[str, tuple[float | None, float | None]]
     searches: list[tuple[int, str]]
+    acted: dict[str, list[HeldItem]] = {}
+    """By action, of those that are remembered by action."""
 
 
 class Names:
@@ -143,6 +145,10 @@ def held_profile(value: bytes, names: Names) -> HeldProfile:
             for name, (liking, disliking) in profile.topics.items()
         },
         searches=profile.searches,
+        acted={
+            ACTIONS[action].value: _items(items, DAY_STAMP, names, DAY_MS)
+            for action, items in profile.acted.items()
+        },
     )
 
 

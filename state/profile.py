@@ -6,7 +6,7 @@ profile never takes more than 4 KB; what is dropped is what was mentioned longes
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 import xxhash
@@ -25,6 +25,8 @@ KNOWN_BYTES = 2_600
 """Seen and disliked items share this room: what dislikes do not take, sights may."""
 DISLIKED_LIMIT = 160
 LIKED_LIMIT = 16
+ACTED_BYTES = 900
+"""Items that are remembered by action, of all actions together; they share the room of sights, too."""
 PENDING_LIMIT = 12
 TOPIC_LIMIT = 20
 TOPICS_KEPT = 16
@@ -72,15 +74,20 @@ class Profile(msgspec.Struct, array_like=True):
     """Events by time whose item was unknown, so that an amendment brings its topics once."""
     topics: dict[str, Mass] = {}
     searches: list[tuple[int, str]] = []
+    acted: dict[int, bytes] = {}
+    """By index into ACTIONS: items by the day of the last such event; of the actions that are asked for."""
 
 
 # Rows name kinds and actions by plain numbers, which are looked up faster than members of an enumeration.
 _EVENT, _AMEND = int(RowKind.EVENT), int(RowKind.AMEND)
 _DISLIKE, _SEARCH = ACTIONS.index(Action.DISLIKE), ACTIONS.index(Action.SEARCH)
 _LIKES = (ACTIONS.index(Action.LIKE), ACTIONS.index(Action.UNLIKE))
+_ACTED_MOST = ACTED_BYTES // (DAY_STAMP + MARK_BYTES)
 _TOPIC_WEIGHTS = tuple(TOPIC_WEIGHTS[action] for action in ACTIONS)
 
 _PRESENT = bytes([VERSION])
+_SHORTER = bytes([0x90 + len(Profile.__struct_fields__) - 1])
+"""Opens an array without the last field, which takes one byte where it is empty."""
 _SHORT_ARRAY = range(0x91, 0xA0)
 _SMALL_NUMBER = 0x80
 _decoder = msgspec.msgpack.Decoder(Profile)
@@ -103,7 +110,9 @@ def decode_profile(value: bytes | None) -> Profile:
 
 
 def encode_profile(profile: Profile) -> bytes:
-    return _encoder.encode(profile)
+    """Without `acted` where there is none, as before it was known."""
+    value = _encoder.encode(profile)
+    return value if profile.acted else _SHORTER + value[1:-1]
 
 
 def _version_of(value: bytes) -> int:
@@ -116,11 +125,18 @@ def _version_of(value: bytes) -> int:
 VERSIONS = Versions("profile", VERSION, _version_of)
 
 
-def fold_profile(profile: Profile, rows: Iterable[tuple[Row, int]]) -> None:
-    """Fold rows that the fusion accepted, each with the 64-bit hash of its item (0 where it has none)."""
+def fold_profile(
+    profile: Profile, rows: Iterable[tuple[Row, int]], acts: Container[int] = frozenset()
+) -> None:
+    """Fold rows that the fusion accepted, each with the 64-bit hash of its item (0 where it has none).
+
+    `acts` are the actions, as indices into ACTIONS, whose items are remembered by action.
+    """
     for row, item in rows:
         if row.kind == _EVENT:
             _fold_event(profile, row, item)
+            if row.action in acts and row.item_id is not None:
+                _remember_act(profile, row, mark_of(item))
         elif row.kind == _AMEND:
             _fold_amendment(profile, row)
         else:
@@ -137,8 +153,11 @@ def merge_profiles(held: Profile, joining: Profile) -> Profile:
         if found is not None and found < int.from_bytes(stamp, "big"):
             disliked = drop(disliked, mark, TIME_STAMP)
     merged.disliked = disliked
-    room = (KNOWN_BYTES - len(disliked)) // (DAY_STAMP + MARK_BYTES)
-    merged.seen = _union(held.seen, joining.seen, DAY_STAMP, room)
+    for action in sorted(held.acted.keys() | joining.acted.keys()):
+        acts = held.acted.get(action, b""), joining.acted.get(action, b"")
+        merged.acted[action] = _union(*acts, DAY_STAMP, _ACTED_MOST)
+    _drop_oldest_acts(merged)
+    merged.seen = _union(held.seen, joining.seen, DAY_STAMP, _room(merged))
     merged.pending = _union(held.pending, joining.pending, TIME_STAMP, PENDING_LIMIT)
     merged.topics = dict(held.topics)
     for name, mass in joining.topics.items():
@@ -193,13 +212,35 @@ def _fold_event(profile: Profile, row: Row, item: int) -> None:
         elif action in _LIKES:
             _like(profile, row.time, mark)
         if action != _SEARCH:
-            room = (KNOWN_BYTES - len(profile.disliked)) // (DAY_STAMP + MARK_BYTES)
-            profile.seen = touch(profile.seen, _day(row.time), mark, room)
+            profile.seen = touch(profile.seen, _day(row.time), mark, _room(profile))
         if not row.topics:
             profile.pending = touch(profile.pending, _time(row.time), _event_mark(row), PENDING_LIMIT)
     if action == _SEARCH and row.text:
         _search(profile, row.time, row.text)
     _weigh(profile, row, _topic_weight(row))
+
+
+def _room(profile: Profile) -> int:
+    """Sights that there is room for."""
+    taken = len(profile.disliked)
+    if profile.acted:
+        taken += sum(map(len, profile.acted.values()))
+    return (KNOWN_BYTES - taken) // (DAY_STAMP + MARK_BYTES)
+
+
+def _remember_act(profile: Profile, row: Row, mark: bytes) -> None:
+    held = profile.acted.get(row.action, b"")
+    profile.acted[row.action] = touch(held, _day(row.time), mark, _ACTED_MOST)
+    _drop_oldest_acts(profile)
+    profile.seen = profile.seen[-_room(profile) * (DAY_STAMP + MARK_BYTES) :]
+
+
+def _drop_oldest_acts(profile: Profile) -> None:
+    acted = profile.acted
+    width = DAY_STAMP + MARK_BYTES
+    while sum(map(len, acted.values())) > ACTED_BYTES:
+        oldest = min((items[:width], action) for action, items in acted.items() if items)[1]
+        acted[oldest] = acted[oldest][width:]
 
 
 def _fold_amendment(profile: Profile, row: Row) -> None:

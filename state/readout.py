@@ -17,9 +17,10 @@ from state.heads import (
     normed,
     scores,
 )
-from state.layout import DIM, HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
+from state.layout import DIM, FLAG_RETRACTED, HEAD_COUNT, HEAD_DIM, MODALITY_HEAD, NEVER
 from state.ring import cancelled, contributing, newest_first
 from state.rowwise import divisor, finite, product, silu, unit
+from state.signals import WELCOMING
 from state.slots import Slots, directions
 
 Bool = NDArray[np.bool_]
@@ -37,7 +38,8 @@ class Readouts:
     dislike: float32 [n, 64], weighted mean of what was rejected; dislike_mass: float32 [n], its decayed
     weight.
     recent: float32 [n, 32, 64], unit vectors of the ring, newest first; recent_mask: bool [n, 32], those
-    that feed the interest; recent_items: uint64 [n, 32], hash of the item, 0 where there is none.
+    that feed the interest; recent_items: uint64 [n, 32], hash of the item, 0 where there is none;
+    recent_taken: bool [n, 32], events that welcome an item, whether it has a vector or not.
     """
 
     version: NDArray[np.int64]
@@ -52,6 +54,7 @@ class Readouts:
     recent: Float32
     recent_mask: Bool
     recent_items: NDArray[np.uint64]
+    recent_taken: Bool
 
 
 @dataclass(slots=True, frozen=True)
@@ -109,6 +112,7 @@ class Reader:
             recent=ring.vectors,
             recent_mask=ring.feeds,
             recent_items=ring.slots["item"].copy(),
+            recent_taken=_taken(ring.slots),
         )
 
     def _ring(self, records: Records) -> Ring:
@@ -222,6 +226,11 @@ def merge(
 def log_masses(merged: Merged) -> Float32:
     """nu as the readout takes it: log(1 + mass), zero where there is none."""
     return np.log1p(np.exp(np.minimum(merged.log_mass, np.float32(60))))
+
+
+def _taken(slots: Slots) -> Bool:
+    kept = (slots["flags"] & FLAG_RETRACTED) == 0
+    return np.asarray(WELCOMING[slots["action"]] & kept & (slots["item"] != 0), np.bool_)
 
 
 def _shares(log_mass: Float32) -> Float32:

@@ -21,6 +21,8 @@ Bool = NDArray[np.bool_]
 ALIKE = 0.5
 """Smallest cosine between two items at which one explains the other."""
 SHARED_TOPICS = 4
+LEAST_SHARE = 0.05
+"""Strategies that add less to a score are not named."""
 KEPT = 100_000
 """Sets of topics whose text is remembered."""
 
@@ -34,10 +36,15 @@ _MIXERS = np.array(
 
 
 class Why(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One reason: an item of the user's past with the topics that both share, or topics of the user."""
+    """One reason: an item of the user's past with the topics that both share, topics of the user, or a
+    strategy of a blend."""
 
     item_id: str | None = None
     topics: tuple[str, ...] = ()
+    strategy: str = ""
+    """Of a blend: one that speaks for the item; `item_id` is then what it followed upon, where it did."""
+    share: float = 0.0
+    """How much of the score is due to it."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -137,6 +144,39 @@ class Explainer:
             if text is None:
                 text = self._own_texts[shared] = _own_topics(shared)
             topics[place] = text
+
+
+def with_strategies(
+    reasons: Reasons,
+    names: Sequence[str],
+    parts: NDArray[np.float32],
+    followed: tuple[NDArray[np.object_], Int64],
+) -> Reasons:
+    """The reasons of m places with the strategies that speak for each, by their parts of the score, float32
+    [strategies, m]: the largest first. `followed` are ids as JSON by row, and for each place the row of the
+    item that it followed upon, -1 for none."""
+    total = parts.sum(axis=0)
+    shares = np.round(parts / np.where(total > 0, total, 1), 3).T
+    openings, ends = list(reasons.openings), list(reasons.topics)
+    ids, rows = followed
+    for place, row in enumerate(rows.tolist()):
+        mine = shares[place].tolist()
+        said = [
+            b'{"strategy":"%b","share":%b%b}'
+            % (
+                names[number].encode(),
+                _encoder.encode(mine[number]),
+                b',"item_id":' + ids[row] if names[number] == "collaborative" and row >= 0 else b"",
+            )
+            for number in sorted(range(len(mine)), key=lambda number: -mine[number])
+            if mine[number] >= LEAST_SHARE
+        ]
+        if not said:
+            continue
+        before = bool(openings[place] or ends[place])
+        end = ends[place][:-1] + b"," if before else b',"reasons":['
+        ends[place] = end + b",".join(said) + b"]"
+    return Reasons(openings, reasons.items, ends)
 
 
 def _own_topics(shared: tuple[str, ...]) -> bytes:

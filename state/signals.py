@@ -21,6 +21,9 @@ def _mask(*actions: Action) -> NDArray[np.bool_]:
 REJECTING = _mask(Action.UNLIKE, Action.DISLIKE, Action.SKIP)
 """By action code: whether the user turned away."""
 
+WELCOMING = ~(REJECTING | _mask(Action.SEARCH))
+"""By action code: whether the user took the item of the event."""
+
 AGAINST = -0.25
 """A comment that sounds like this or worse speaks against its item."""
 _COMMENT, _DISLIKE = ACTIONS.index(Action.COMMENT), ACTIONS.index(Action.DISLIKE)

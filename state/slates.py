@@ -7,9 +7,20 @@ import msgspec
 
 from state.reasons import Reasons, Why
 
-SOURCES = ("interest", "head", "trending", "new")
-"""Where a pick comes from: the ranking vector, a head alone, demand, the date of publishing. By code."""
-INTEREST, HEAD, TRENDING, NEW = SOURCES
+SOURCES = (
+    "interest",
+    "head",
+    "trending",
+    "new",
+    "content",
+    "collaborative",
+    "liked",
+    "explored",
+    "pinned",
+)
+"""Where a pick comes from, by code: the ranking vector, a head alone, demand, the date of publishing; where
+strategies are blended, the one that says most for it; exploration; a pin."""
+INTEREST, HEAD, TRENDING, NEW, CONTENT, COLLABORATIVE, LIKED, EXPLORED, PINNED = SOURCES
 
 _json = msgspec.json.Decoder(str)
 
@@ -17,8 +28,8 @@ _json = msgspec.json.Decoder(str)
 class Slate(NamedTuple):
     """The picks of one user, best first, property by property.
 
-    A score is the inner product for interest and head, the demand as a share of the most demanded
-    item's for trending, and 0 for new.
+    A score is the inner product for interest, head and explored, the demand as a share of the most demanded
+    item's for trending, and 0 for new and pinned; where strategies are blended, the blend, 0 to 1.
     """
 
     items: list[str]
@@ -38,6 +49,8 @@ class Slates(NamedTuple):
     sources: list[int]
     """Codes: places in SOURCES."""
     reasons: Reasons
+    propensities: list[float] | None = None
+    """How likely each pick was to be drawn to be explored, 0 for others; None where nothing is explored."""
 
     def each(self) -> list[Slate]:
         """User by user."""
@@ -45,6 +58,11 @@ class Slates(NamedTuple):
         reasons = self.reasons.each()
         ends = itertools.accumulate(self.counts, initial=0)
         return [
-            Slate(items[start:end], self.scores[start:end], sources[start:end], reasons[start:end])
+            Slate(
+                items[start:end],
+                self.scores[start:end],
+                sources[start:end],
+                reasons[start:end],
+            )
             for start, end in itertools.pairwise(ends)
         ]

@@ -15,6 +15,7 @@ import msgspec
 
 from state.errors import CodecError
 from state.events import ACTIONS, Action
+from state.strategies.following import Memory, add_followers
 
 VERSION = 1
 
@@ -43,6 +44,12 @@ class ItemDelta(msgspec.Struct, array_like=True, gc=False):
     """Latest event time of it, epoch milliseconds."""
     counts: dict[int, int]
     """Index into ACTIONS to the number of events."""
+    followed: dict[int, float] = {}
+    """Hash of an item to how often it was taken soon after this one."""
+    taken: int = 0
+    """Events that welcomed it anew, less what was taken back."""
+    explored: int = 0
+    """Slates that it stood in for exploration's sake."""
 
 
 class ItemSignal(msgspec.Struct, array_like=True, gc=False):
@@ -54,6 +61,11 @@ class ItemSignal(msgspec.Struct, array_like=True, gc=False):
     """Reference time of the score, epoch milliseconds."""
     score: float
     events: int
+    taken: float = 0.0
+    """Events that welcomed it, decayed by the half-life of `followers`."""
+    followers: bytes = b""
+    """What follows upon it, as `state.strategies.following` has it; the counts are at `time`."""
+    explored: int = 0
 
 
 _decoder = msgspec.msgpack.Decoder(ItemSignal)
@@ -75,23 +87,37 @@ def decode_signal(value: bytes) -> ItemSignal:
     return signal
 
 
-def add(signal: ItemSignal | None, delta: ItemDelta, half_life_ms: float) -> ItemSignal:
-    """The signal with what the delta counts."""
+def add(
+    signal: ItemSignal | None, delta: ItemDelta, half_life_ms: float, memory: Memory | None = None
+) -> ItemSignal:
+    """The signal with what the delta counts; followers are kept with a memory alone."""
     gained = sum(_WEIGHTS_BY_CODE[action] * count for action, count in delta.counts.items())
     events = sum(delta.counts.values())
     if signal is None:
-        return ItemSignal(VERSION, delta.item_id, delta.time, gained, events)
+        signal = ItemSignal(VERSION, delta.item_id, delta.time, 0.0, 0)
     time = max(signal.time, delta.time)
     score = signal.score * _decay(time - signal.time, half_life_ms)
     score += gained * _decay(time - delta.time, half_life_ms)
-    return ItemSignal(VERSION, delta.item_id, time, score, signal.events + events)
+    added = ItemSignal(VERSION, delta.item_id, time, score, signal.events + events)
+    added.explored = signal.explored + delta.explored
+    if memory is not None:
+        fade, late = (_decay(time - then, memory.half_life_ms) for then in (signal.time, delta.time))
+        added.taken = signal.taken * fade + delta.taken * late
+        gains = {item: count * late for item, count in delta.followed.items()}
+        added.followers = add_followers(signal.followers, gains, fade, memory.most)
+    return added
 
 
 def height(signal: ItemSignal, half_life_ms: float) -> float:
     """Logarithm of the score, in half-lives, comparable between items; -inf where nothing is left."""
-    if signal.score <= 0:
+    return height_of(signal.score, signal.time, half_life_ms)
+
+
+def height_of(score: float, time_ms: int, half_life_ms: float) -> float:
+    """As `height`, of any score at its reference time."""
+    if score <= 0:
         return -math.inf
-    return math.log2(signal.score) + signal.time / half_life_ms
+    return math.log2(score) + time_ms / half_life_ms
 
 
 def _decay(age_ms: float, half_life_ms: float) -> float:

@@ -85,20 +85,28 @@ class Interest(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Reason(msgspec.Struct, omit_defaults=True):
-    """Why an item is recommended: an item of the user's own past, or topics that both share."""
+    """Why an item is recommended: an item of the user's own past, topics that both share, or a strategy."""
 
     item_id: str | None = None
+    """Where a strategy is named, the item that this one followed upon with other users."""
     topics: list[str] = []
+    strategy: str = ""
+    """Of the strategies that are blended, one that speaks for the item."""
+    share: float = 0.0
+    """How much of the score is due to the strategy, 0 to 1."""
 
 
 class RecommendedItem(msgspec.Struct, omit_defaults=True, gc=False):
-    """One place of a slate. `source` is one of: interest, head, trending, new."""
+    """One place of a slate. `source` is one of: interest, head, trending, new, content, collaborative, liked,
+    explored, pinned."""
 
     item_id: str
     score: float
     rank: int
     source: str
     reasons: list[Reason] = []
+    propensity: float | None = None
+    """Of what is explored: how likely it was to be drawn."""
 
 
 class Recommendation(msgspec.Struct, omit_defaults=True, gc=False):

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from state.catalogue import Catalogue
+from state.catalogue import Catalogue, Demand
 from state.errors import CodecError
 from state.items import EncodedItem
-from state.trending import decode_signal, height
+from state.strategies.following import Followers
+from state.trending import decode_signal
 from streams import kafka, metrics
 from streams.errors import EngineError, PenchantError, TopicError
-from streams.interests.signals import half_life_ms
+from streams.interests.signals import half_life_ms, learned, memory_of
 from streams.settings import Settings
 
 BATCH = 1000
@@ -39,6 +40,7 @@ _HOPELESS = frozenset(
 _log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
+Learned = tuple[str, Demand, Followers | None]
 ConsumerFactory = Callable[[], kafka.Consumer]
 
 
@@ -55,6 +57,7 @@ class CatalogueTail:
         self._signals = settings.topics.item_signals
         self._catalogue = catalogue
         self._half_life_ms = half_life_ms(settings)
+        self._memory = memory_of(settings)
         self._open = open_consumer or (lambda: _consumer(settings))
         self._decoder = msgspec.msgpack.Decoder(EncodedItem)
         self._assigned: set[Place] = set()
@@ -147,7 +150,7 @@ class CatalogueTail:
 
     def _take(self, messages: Sequence[kafka.Message]) -> None:
         items: list[tuple[str, EncodedItem | None]] = []
-        heights: list[tuple[str, float]] = []
+        signals: list[Learned] = []
         reached: list[tuple[Place, int | None]] = []
         for message in messages:
             place = (message.topic() or "", message.partition() or 0)
@@ -160,28 +163,28 @@ class CatalogueTail:
                 continue
             reached.append((place, (message.offset() or 0) + 1))
             try:
-                self._sort(message, items, heights)
+                self._sort(message, items, signals)
             except (msgspec.DecodeError, CodecError, UnicodeDecodeError) as problem:
                 _log.warning("%s[%d]@%s is set aside: %s", *place, message.offset(), problem)
                 metrics.DEAD_LETTERS.labels("catalogue", "unreadable").inc()
         if items:
             self._catalogue.apply(items)
             metrics.CATALOGUE_ITEMS.set(len(self._catalogue))
-        if heights:
-            self._catalogue.rate(heights)
+        if signals:
+            self._catalogue.learn(signals)
         self._note(reached)
 
     def _sort(
         self,
         message: kafka.Message,
         items: list[tuple[str, EncodedItem | None]],
-        heights: list[tuple[str, float]],
+        signals: list[Learned],
     ) -> None:
         item_id, value = (message.key() or b"").decode(), message.value()
         if message.topic() == self._items:
             items.append((item_id, None if value is None else self._decoder.decode(value)))
         elif value is not None:
-            heights.append((item_id, height(decode_signal(value), self._half_life_ms)))
+            signals.append((item_id, *learned(decode_signal(value), self._half_life_ms, self._memory)))
 
     def _note(self, reached: Iterable[tuple[Place, int | None]]) -> None:
         for place, offset in reached:

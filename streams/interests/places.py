@@ -2,11 +2,14 @@
 
 import itertools
 
+import msgspec
+
 from state.slates import SOURCES, Slates
 from streams.interests.numerals import shortest
 from streams.interests.pieces import joined
 
 _PIECES = 8
+_json = msgspec.json.Encoder()
 _OPENING, _SCORE = b'},{"item_id":', b',"score":'
 
 
@@ -30,6 +33,12 @@ class Places:
         pieces[3::_PIECES] = shortest(slates.scores)
         pieces[4::_PIECES] = [texts[code] for texts, code in zip(ranks, slates.sources, strict=True)]
         pieces[5::_PIECES], pieces[6::_PIECES], pieces[7::_PIECES] = slates.reasons
+        if slates.propensities is not None:
+            told = zip(pieces[7::_PIECES], slates.propensities, strict=True)
+            pieces[7::_PIECES] = [
+                text if chance == 0 else b'%b,"propensity":%b' % (text, _json.encode(chance))
+                for text, chance in told
+            ]
         return [_array(places) for places in joined(pieces, [_PIECES * count for count in slates.counts])]
 
     def _first_ranks(self, count: int) -> list[list[bytes]]:

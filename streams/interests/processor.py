@@ -13,14 +13,14 @@ from state.events import ACTIONS, Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
 from state.profile import Profile, decode_profile, encode_profile, fold_profile
 from state.recommend import Audience, Recommender
-from state.signals import judged_row
 from state.store import Store
 from state.trending import ItemDelta
 from streams.engine.processor import KIND_HELD, Effects, Output, Refusal, SourceBatch, Work
-from streams.errors import EngineError, RecordError
+from streams.errors import EngineError, RecordError, SettingsError
 from streams.interests.holdback import Held, Holdback
 from streams.interests.outputs import CAUSES, Cause, Portraits, as_of_text, delta_output, topics_text
 from streams.interests.places import Places
+from streams.interests.tally import Tally, count_explored, count_items
 from streams.settings import Settings
 from streams.topic_ids import id_text
 
@@ -33,7 +33,7 @@ _KINDS = frozenset(int(kind) for kind in RowKind)
 _encoder = msgspec.msgpack.Encoder()
 _OUTCOME_NAMES = tuple(outcome.name.lower() for outcome in Outcome)
 
-_EVENT, _AMEND = int(RowKind.EVENT), int(RowKind.AMEND)
+_EVENT = int(RowKind.EVENT)
 _TOGETHER = 512
 """Users who are worked on at a time, about: more would take memory and save little."""
 
@@ -52,6 +52,8 @@ class _Member:
     key: bytes
     """The user id in UTF-8: the key of outputs, and of stored values after a byte for their kind."""
     rows: list[Row] = field(default_factory=list)
+    counted: Sequence[Row] = ()
+    """Those of the rows that counted."""
     due: bool = False
     state: bytes | None = None
     held: bytes | None = None
@@ -84,7 +86,9 @@ class InterestsProcessor:
         self._fusion = fusion
         self._catalogue = catalogue
         self._topics = settings.topics
-        self._recommender = Recommender(catalogue, settings.recommend)
+        self._recommender = _recommender(fusion, catalogue, settings)
+        self._acts = frozenset(ACTIONS.index(action) for action in settings.recommend.repeat_days)
+        self._tally = Tally(catalogue, settings.recommend)
         self._places = Places()
         self._holdback = Holdback(round(settings.recommend.min_interval_seconds * 1000))
         self._decoder = msgspec.msgpack.Decoder(Pack)
@@ -128,7 +132,7 @@ class InterestsProcessor:
                     if (member.cause is not None or member.due) and not work[member.partition].quiet
                 ]
                 self._hold(shown, stored, effects, clock_ms)
-                self._publish([member for member in shown if member.state is not None], work, effects)
+                self._publish([member for member in shown if member.state is not None], work, effects, deltas)
             for partition, effect in effects.items():
                 effect.outputs += [
                     delta_output(self._topics.item_deltas, delta) for delta in deltas[partition].values()
@@ -166,14 +170,16 @@ class InterestsProcessor:
             if not all(count):
                 counted = list(itertools.compress(counted, count))
             if counted:
+                member.counted = counted
                 self._count(member, counted, effect)
-                _count_items(deltas[member.partition], counted)
+                count_items(deltas[member.partition], counted)
         for partition, effect in effects.items():
             effect.counts.update([_OUTCOME_NAMES[outcome] for outcome in told[partition]])
 
     def _count(self, member: _Member, rows: Sequence[Row], effect: Effects) -> None:
         profile = member.profile
-        fold_profile(profile, [(row, 0 if row.item_id is None else item_hash(row.item_id)) for row in rows])
+        items = [(row, 0 if row.item_id is None else item_hash(row.item_id)) for row in rows]
+        fold_profile(profile, items, self._acts)
         after = encode_profile(profile)
         if after != member.held:
             effect.puts[KIND_PROFILE + member.key] = after
@@ -208,13 +214,20 @@ class InterestsProcessor:
             self._holdback.note(member.partition, key, after)
 
     def _publish(
-        self, members: Sequence[_Member], work: Mapping[int, Work[Row]], effects: Mapping[int, Effects]
+        self,
+        members: Sequence[_Member],
+        work: Mapping[int, Work[Row]],
+        effects: Mapping[int, Effects],
+        deltas: Deltas,
     ) -> None:
         if not members:
             return
         readouts = self._fusion.read([member.state for member in members if member.state is not None])
         portraits = Portraits(readouts, self._fusion.artifact.version, [member.user_id for member in members])
-        slates = self._rank(members, readouts)
+        if self._tally.counts_pairs:
+            counted = [(deltas[member.partition], member.counted) for member in members]
+            self._tally.count_pairs(counted, readouts)
+        slates = self._rank(members, readouts, deltas)
         as_of = {
             partition: as_of_text(partition, part.next_raw, id_text(part.raw_topic))
             for partition, part in work.items()
@@ -233,14 +246,26 @@ class InterestsProcessor:
                 value = portraits.recommendation(place, causes, slates[place])
                 outputs.append(Output(self._topics.recommendations, member.key, value, headers))
 
-    def _rank(self, members: Sequence[_Member], readouts: Readouts) -> dict[int, bytes]:
+    def _rank(self, members: Sequence[_Member], readouts: Readouts, deltas: Deltas) -> dict[int, bytes]:
         """Slates as JSON by place, of those whose slate is made now."""
         places = [place for place, member in enumerate(members) if member.slate_cause is not None]
         profiles = [member.profile for member in members]
         moments = np.array([member.moment for member in members], dtype=np.int64)
         audience = Audience(readouts, profiles, moments).part(places)
-        texts = self._places.texts(self._recommender.slates(audience))
-        return dict(zip(places, texts, strict=True))
+        slates = self._recommender.slates(audience)
+        if slates.propensities is not None:
+            times = audience.readouts.time_ms.tolist()
+            owners = [deltas[members[place].partition] for place in places]
+            count_explored(slates, list(zip(owners, times, strict=True)))
+        return dict(zip(places, self._places.texts(slates), strict=True))
+
+
+def _recommender(fusion: Fusion, catalogue: Catalogue, settings: Settings) -> Recommender:
+    """Raises SettingsError where the settings ask for what the artifact or the installation lacks."""
+    try:
+        return Recommender(catalogue, settings.recommend, fusion.artifact.judges)
+    except StateError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _all_known(rows: Sequence[Row]) -> bool:
@@ -300,17 +325,3 @@ def _members(work: Mapping[int, Work[Row]], stored: Stored, changed: Changed) ->
             by_user[user_id].cause, by_user[user_id].moment = cause, cause.event_time
         members.extend(by_user.values())
     return members
-
-
-def _count_items(deltas: dict[str, ItemDelta], rows: Iterable[Row]) -> None:
-    """Add what happened to each item; a retraction takes its event off."""
-    for row in rows:
-        if row.item_id is None or row.kind == _AMEND:
-            continue
-        delta = deltas.get(row.item_id)
-        if delta is None:
-            delta = deltas[row.item_id] = ItemDelta(row.item_id, row.time, {})
-        delta.time = max(delta.time, row.time)
-        gained = 1 if row.kind == _EVENT else -1
-        action, _ = judged_row(row)
-        delta.counts[action] = delta.counts.get(action, 0) + gained

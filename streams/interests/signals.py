@@ -4,23 +4,28 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from state.catalogue import Demand
 from state.errors import StateError
 from state.store import Store
-from state.trending import ItemDelta, ItemSignal, add, decode_signal, encode_signal
+from state.strategies.following import Followers, Memory
+from state.trending import ItemDelta, ItemSignal, add, decode_signal, encode_signal, height, height_of
 from streams.engine.processor import Effects, Output, SourceBatch, Work
 from streams.errors import EngineError, RecordError
 from streams.settings import Settings
 
 KIND_SIGNAL = b"c"
 _HOUR_MS = 3_600_000.0
+_DAY_MS = 86_400_000.0
 
 
 class SignalsProcessor:
-    """Keeps a decayed count per item, and publishes each one that changed, once per micro-batch."""
+    """Keeps a decayed count per item and what follows upon it, and publishes each one that changed, once per
+    micro-batch."""
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topics.item_signals
         self._half_life_ms = half_life_ms(settings)
+        self._memory = memory_of(settings)
         self._decoder = msgspec.msgpack.Decoder(ItemDelta)
 
     def decode(self, value: bytes) -> SourceBatch[ItemDelta]:
@@ -63,7 +68,7 @@ class SignalsProcessor:
             if key not in signals:
                 value = stored.get(key)
                 signals[key] = None if value is None else decode_signal(value)
-            signals[key] = add(signals[key], delta, self._half_life_ms)
+            signals[key] = add(signals[key], delta, self._half_life_ms, self._memory)
             effects.counts["applied"] += 1
         for key, signal in signals.items():
             if signal is not None:
@@ -76,3 +81,20 @@ class SignalsProcessor:
 def half_life_ms(settings: Settings) -> float:
     """Half-life of demand, in milliseconds."""
     return settings.recommend.trending_half_life_hours * _HOUR_MS
+
+
+def memory_of(settings: Settings) -> Memory | None:
+    """How what follows upon items is remembered; None where it is not."""
+    recommend = settings.recommend
+    if recommend.neighbours == 0:
+        return None
+    return Memory(recommend.neighbours_half_life_days * _DAY_MS, recommend.neighbours)
+
+
+def learned(signal: ItemSignal, half_life: float, memory: Memory | None) -> tuple[Demand, Followers | None]:
+    """What the catalogue learns of a signal, given the half-life of demand, in milliseconds."""
+    demand = Demand(height(signal, half_life), events=signal.events, explored=signal.explored)
+    if memory is None:
+        return demand, None
+    taken = height_of(signal.taken, signal.time, memory.half_life_ms)
+    return demand._replace(taken=taken), Followers(signal.followers, signal.time, taken)
