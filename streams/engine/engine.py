@@ -34,7 +34,7 @@ from streams.raw import RawRecord
 
 RowT = TypeVar("RowT")
 
-_COMMIT_THREADS = 8
+COMMIT_THREADS = 8
 _LETTER_BYTES = 1_000_000
 """What a dead letter may have: as much as any topic takes that says nothing else."""
 
@@ -108,7 +108,7 @@ class Engine(Generic[RowT]):
         self._flights: dict[int, _Flight] = {}
         self._forgiven: set[int] = set()
         self._changelog: bytes | None = None
-        self._committers = ThreadPoolExecutor(_COMMIT_THREADS, f"{options.name}-commit")
+        self._committers = ThreadPoolExecutor(COMMIT_THREADS, f"{options.name}-commit")
 
     def open(self, number: int, cancelled: Cancelled = lambda: False) -> Partition:
         """Fence and restore a partition, which may take long. Follow with `adopt` or `discard`."""
@@ -139,12 +139,12 @@ class Engine(Generic[RowT]):
         """Let a partition go, once what it commits has ended. Returns the source offset that comes next; None
         where it was not open.
         """
-        partition = self._partitions.pop(number, None)
-        if partition is None:
-            return None
         flight = self._flights.pop(number, None)
         if flight is not None:
             flight.future.result()
+        partition = self._partitions.pop(number, None)
+        if partition is None:
+            return None
         self._processor.closed(number)
         partition.close()
         for gauge in (STATE_BYTES, RECOVERY):

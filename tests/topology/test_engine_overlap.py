@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from state.store import MemoryStore
-from streams.engine.engine import Engine, EngineOptions, Resources
+from streams.engine.engine import COMMIT_THREADS, Engine, EngineOptions, Resources
 from streams.engine.faults import no_fault
 from streams.engine.runner import Runner, RunnerOptions
 from streams.engine.seat import NO_FLOW
@@ -110,6 +110,19 @@ def test_others_are_released_during_a_commit_and_it_is_released_behind_it(broker
     broker.held.clear()
     assert released.result(SECONDS) == {0: 1}
     assert broker.counts("a") == [1]
+
+
+def test_a_partition_is_released_whose_commit_waits_for_a_thread(broker: SlowBroker) -> None:
+    broker.take(*range(12))
+    broker.held.update(range(11))
+    for number in range(12):
+        broker.deliver(number, 0, f"u{number}")
+    until(lambda: len(broker.waiting) == COMMIT_THREADS)
+    released = broker.runner.release([11])
+    broker.held.clear()
+    assert released.result(SECONDS) == {11: 1}
+    until(lambda: all(broker.counts(f"u{number}") == [1] for number in range(12)))
+    assert broker.runner.failure is None
 
 
 def test_an_assignment_during_a_commit_reads_on_behind_it(broker: SlowBroker) -> None:
