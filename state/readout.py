@@ -39,7 +39,8 @@ class Readouts:
     weight.
     recent: float32 [n, 32, 64], unit vectors of the ring, newest first; recent_mask: bool [n, 32], those
     that feed the interest; recent_items: uint64 [n, 32], hash of the item, 0 where there is none;
-    recent_taken: bool [n, 32], events that welcome an item, whether it has a vector or not.
+    recent_events: uint64 [n, 32], hash of the event's id; recent_taken: bool [n, 32], events that welcome an
+    item, whether it has a vector or not.
     """
 
     version: NDArray[np.int64]
@@ -54,6 +55,7 @@ class Readouts:
     recent: Float32
     recent_mask: Bool
     recent_items: NDArray[np.uint64]
+    recent_events: NDArray[np.uint64]
     recent_taken: Bool
 
 
@@ -112,6 +114,7 @@ class Reader:
             recent=ring.vectors,
             recent_mask=ring.feeds,
             recent_items=ring.slots["item"].copy(),
+            recent_events=ring.slots["event"].copy(),
             recent_taken=_taken(ring.slots),
         )
 

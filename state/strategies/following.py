@@ -38,14 +38,11 @@ class Followers(NamedTuple):
     taken: float
 
 
-def earlier_items(item: int, items: Sequence[int], taken: Sequence[bool]) -> list[int] | None:
-    """Hashes of the WINDOW items taken before `item`, each once, given hashes of a user's events newest
-    first and which of them took an item; None where the item was among them, and is nothing new, or is no
-    more among the events."""
-    try:
-        place = items.index(item)
-    except ValueError:
-        return None
+def earlier_items(place: int, items: Sequence[int], taken: Sequence[bool]) -> list[int] | None:
+    """Hashes of the WINDOW items taken before the event at a place, each once, given hashes of the items of a
+    user's events newest first, and which of them took their item; None where the event's own item was among
+    them, and is nothing new."""
+    item = items[place]
     found: dict[int, None] = {}
     for other, counts in zip(items[place + 1 :], taken[place + 1 :], strict=True):
         if not counts:

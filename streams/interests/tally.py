@@ -10,6 +10,7 @@ from state.fusion import Readouts, item_hash
 from state.settings import RecommendSettings
 from state.signals import WELCOMING, judged_row
 from state.slates import Slates
+from state.slots import event_hash
 from state.strategies.following import earlier_items
 from state.trending import ItemDelta
 
@@ -60,8 +61,10 @@ def _earlier(rows: Sequence[Row], readouts: Readouts, place: int) -> Iterable[tu
     if not taking:
         return
     items, taken = readouts.recent_items[place].tolist(), readouts.recent_taken[place].tolist()
+    events = {event: at for at, event in enumerate(readouts.recent_events[place].tolist())}
     for row in taking:
-        earlier = earlier_items(item_hash(row.item_id or ""), items, taken)
+        at = events.get(event_hash(row.event_id))
+        earlier = None if at is None else earlier_items(at, items, taken)
         if earlier is not None:
             yield row, earlier
 

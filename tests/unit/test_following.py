@@ -53,15 +53,15 @@ def test_what_is_taken_back_or_has_faded_leaves_the_list() -> None:
 def test_an_item_is_paired_with_the_latest_others_before_it() -> None:
     items = [9, 1, 2, 2, 3, 4, 5, 6, 7]
     taken = [True, True, True, True, False, True, True, True, True]
-    assert earlier_items(9, items, taken) == [1, 2, 4, 5, 6]
-    assert len(earlier_items(9, items, taken) or []) == WINDOW
-    assert earlier_items(7, items, taken) == []
+    assert earlier_items(0, items, taken) == [1, 2, 4, 5, 6]
+    assert len(earlier_items(0, items, taken) or []) == WINDOW
+    assert earlier_items(8, items, taken) == []
 
 
 def test_an_item_that_was_taken_just_before_is_nothing_new() -> None:
-    assert earlier_items(9, [9, 1, 9, 2], [True] * 4) is None
-    assert earlier_items(9, [9, 1, 9, 2], [True, True, False, True]) == [1, 2]
-    assert earlier_items(8, [9, 1], [True, True]) is None
+    assert earlier_items(0, [9, 1, 9, 2], [True] * 4) is None
+    assert earlier_items(2, [9, 1, 9, 2], [True] * 4) == [2]
+    assert earlier_items(0, [9, 1, 9, 2], [True, True, False, True]) == [1, 2]
 
 
 def test_signals_keep_followers_at_their_own_time() -> None:

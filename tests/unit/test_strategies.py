@@ -1,5 +1,6 @@
 """Blended strategies, pins, rules, exploration, repeats, the index: what slates may hold."""
 
+import importlib.util
 from collections import Counter
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from state.strategies.collaborative import FADING, SHRINK
 from state.strategies.following import Followers, add_followers
 from tests.tastes import DAY, GROUPS, START, catalogue, item, row
 
+INDEXED = importlib.util.find_spec("usearch") is not None
 DAYS = 30.0
 HALF_LIFE = DAYS * DAY
 ALL = {"interest": 1.0, "heads": 0.5, "content": 0.5, "collaborative": 1.0, "trending": 0.3}
@@ -271,7 +273,7 @@ options_drawn = st.fixed_dictionaries(
         "diversity_method": st.sampled_from(["mmr", "dpp"]),
         "max_per_category": st.sampled_from([0, 1, 2]),
         "explore_places": st.sampled_from([0, 3]),
-        "index_above": st.sampled_from([0, 10]),
+        "index_above": st.sampled_from([0, 10] if INDEXED else [0]),
         "pins": st.sampled_from(
             [[], [{"item_id": "item-5", "place": 1}, {"item_id": "item-11", "place": 4}]]
         ),
@@ -338,6 +340,7 @@ def _stays_out(event: Row, latest: int, options: RecommendSettings) -> bool:
     return latest - event.time <= (60 if bought else 30) * DAY
 
 
+@pytest.mark.skipif(not INDEXED, reason="takes penchant[index]")
 @pytest.mark.parametrize("weights", [{}, {"interest": 1.0, "heads": 0.3}])
 def test_the_index_finds_what_looking_at_all_finds(weights: dict[str, float]) -> None:
     stock = [item(number) for number in range(600)]
@@ -349,6 +352,7 @@ def test_the_index_finds_what_looking_at_all_finds(weights: dict[str, float]) ->
     assert np.mean(shared) > 9.5
 
 
+@pytest.mark.skipif(not INDEXED, reason="takes penchant[index]")
 def test_the_index_follows_items_as_they_come_change_and_go() -> None:
     options = RecommendSettings(index_above=50, diversity=0.0)
     world = World(STOCK, options)
