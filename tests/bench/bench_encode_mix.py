@@ -295,10 +295,10 @@ def main() -> None:
     if options.serve is not None:
         serve(options.serve)
         return
-    way = Way(options.delay, options.from_disk)
+    chosen = Way(options.delay, options.from_disk)
     torch.set_num_threads(1)
     cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penchant" / "sample"
-    with tempfile.TemporaryDirectory(prefix="penchant-bench-") as work, benches(Path(work), way) as bench:
+    with tempfile.TemporaryDirectory(prefix="penchant-bench-") as work, benches(Path(work), chosen) as bench:
         copies = Path(work) / "copies"
         copies.mkdir()
         stock = Stock(stamps.fetch(cached), copies)
@@ -312,7 +312,7 @@ def main() -> None:
             known = stock.stream(options.events, 0.0, ()) if hits else []
             if known:
                 bench.worker(known)
-            if way.from_disk:
+            if chosen.from_disk:
                 known = [one for one in known if one.path is not None]
             taken: dict[str, list[Took]] = {"loop": [], "worker": []}
             for number in range(options.rounds):

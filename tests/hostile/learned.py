@@ -33,8 +33,6 @@ LEARNED: dict[str, Mapping[str, str]] = {
     "default": {},
     "one tower each": {"text": "bert", "image": "vit", "audio": "wav2vec2", "video": "videomae"},
     "two towers": {"text": "clip", "image": "clip", "audio": "clap", "video": "xclip"},
-    "pictures alone": {"text": "siglip", "image": "siglip", "audio": "ast"},
-    "language models": {"text": "t5", "image": "resnet", "audio": "clap"},
 }
 """By what they are like: small models of random weights by modality; the default encoder where none is named,
 for videos the mean of key frames."""

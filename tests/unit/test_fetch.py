@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -97,6 +98,22 @@ def test_no_way_out_of_the_roots(files: FetchSettings, root: Path, tmp_path: Pat
     # What lies outside is refused alike, there or not.
     assert reason_of(files, f"{base}/../none") == "refused"
     assert fetch(files, f"{base}/inside") == b"content"
+
+
+def test_a_link_that_takes_the_files_place_before_it_is_opened_is_not_followed(
+    files: FetchSettings, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, target = os.open, root / "a b.txt"
+
+    def swap(path: Path, *rest: Any) -> int:
+        if path == target:
+            target.unlink()
+            target.symlink_to(tmp_path / "secret.txt")
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", swap)
+    assert reason_of(files, target.as_uri()) == "refused"
+    assert target.is_symlink()
 
 
 def test_pipes_and_devices_are_refused_at_once(files: FetchSettings, root: Path) -> None:
