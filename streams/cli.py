@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("watch", "Watch interests and recommendations change."),
     "train": ("train", "Fit what can be fitted to your own catalogue."),
     "evaluate": ("evaluate", "Measure models on interactions that are already known."),
+    "models": ("models", "List models, promote one while everything goes on, and go back."),
     "doctor": ("doctor", "Check broker, topics, models, device, disk, clock and settings."),
     "app": ("app", "Rename this deployment."),
     "demo": ("demo", "Run the whole product on sample media, with a live table."),

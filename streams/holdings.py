@@ -13,11 +13,11 @@ from streams.interests.aliases import KIND_ALIASES, aliases_of
 from streams.interests.identity import user_topics
 from streams.interests.marks import Mark, mark_key
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
+from streams.models.live import live_model
 from streams.partitioning import partition_of
 from streams.raw import RawRecord
 from streams.reading import Stretch, read, whole
 from streams.settings import Settings
-from streams.topics import user_state_changelog
 
 Tell = Callable[[int], None]
 Json = Any
@@ -64,7 +64,7 @@ def read_holdings(settings: Settings, user_id: str, tell: Tell = lambda _: None)
     Raises TopicError, and CodecError for what another build wrote.
     """
     user = user_id.encode()
-    changelog = user_state_changelog(settings)
+    changelog = live_model(settings).changelog
     stretches = _homes(settings, [changelog, *user_topics(settings)], user)
     kept: dict[tuple[str, bytes], bytes | None] = {}
     wanted = {kind + user for kind in (KIND_FUSION, KIND_PROFILE, KIND_HELD, KIND_ALIASES)}

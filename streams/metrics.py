@@ -99,6 +99,10 @@ DESCRIBED = Counter(
 REJECTED = Counter(
     "penchant_description_parts_rejected_total", "Sentences that the check dropped.", ["reason"]
 )
+MODEL_PREPARED = Gauge(
+    "penchant_model_prepared", "1 where a model that is to serve is at hand, with its states.", ["version"]
+)
+MODEL_TURNS = Counter("penchant_model_turns_total", "Times that another model began to serve in a worker.")
 MODEL_INFO = Gauge("penchant_model_info", "The artifact that serves; always 1.", ["kind", "version"])
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 from rich.console import Console
@@ -22,6 +22,24 @@ def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
             yield lambda done: bar.update(task, completed=done)
     else:
         yield _lines(label, total)
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Gives a function to be told what is done now, how far it is and of how much: one bar for each."""
+    label, bars, tell = "", ExitStack(), _lines("", 1)
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal label, tell
+        if what != label:
+            bars.close()
+            label, tell = what, bars.enter_context(progress(what, max(total, 1)))
+            if not sys.stderr.isatty():
+                click.echo(what, err=True)
+        tell(done)
+
+    with bars:
+        yield told
 
 
 def _lines(label: str, total: int) -> Callable[[int], None]:

@@ -167,6 +167,24 @@ def _create_missing(settings: Settings) -> list[str]:
     return created
 
 
+def make_topics(
+    settings: Settings, admin: AdminClient, counts: Iterable[tuple[str, int]], changelog: bool
+) -> list[str]:
+    """Create compacted topics that no plan has, given their partitions, where they are missing, and wait for
+    their leaders. Those for states are `changelog`s. Returns the names of the new ones. Raises TopicError.
+    """
+    wanted = dict(counts)
+    missing = wanted.keys() - partition_counts(admin, wanted).keys()
+    replication = settings.topics.replication
+    fresh = []
+    for name in sorted(missing):
+        config = topic_config(TopicPlan(name, "compact", changelog=changelog, personal=changelog), settings)
+        fresh.append(NewTopic(name, wanted[name], replication, config=config))
+    created = _create(admin, fresh)
+    _wait_for_leaders(admin, list(wanted))
+    return created
+
+
 def add_partitions(admin: AdminClient, topics: Iterable[str], partitions: int) -> None:
     """Give each of the topics so many partitions, in this order, and wait for leaders. Raises TopicError."""
     for name in topics:

@@ -8,7 +8,6 @@ import msgspec
 from encoders.errors import EncodersError
 from encoders.language.base import Description
 from encoders.language.writers import configured_writer
-from state.artifact import load_artifact
 from state.errors import StateError
 from state.facts import Facts
 from state.fusion import Fusion
@@ -19,11 +18,11 @@ from streams.describe.states import Held
 from streams.describe.waiting import Entry
 from streams.errors import EngineError, InputError
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
+from streams.models.live import live_model
 from streams.partitioning import partition_of
 from streams.reading import Stretch, read, whole
 from streams.records import InterestDescription
 from streams.settings import Settings
-from streams.topics import user_state_changelog
 
 
 def user_facts(settings: Settings, user_id: str) -> Facts | None:
@@ -76,11 +75,11 @@ def _drafter(settings: Settings) -> Drafter:
             shelf.apply_record(record.value)
         except msgspec.DecodeError as error:
             raise EngineError(f"{record.topic}-{record.partition}@{record.offset}: {error}") from error
-    return Drafter(Fusion(load_artifact(settings.model.artifact)), shelf, settings)
+    return Drafter(Fusion(live_model(settings).artifact()), shelf, settings)
 
 
 def _held(settings: Settings, user_id: str) -> Held | None:
-    user, changelog = user_id.encode(), user_state_changelog(settings)
+    user, changelog = user_id.encode(), live_model(settings).changelog
     client = kafka.consumer(settings.kafka, f"{settings.app.name}-single")
     try:
         number = partition_of(user, reach.partitions(client, settings, [changelog])[changelog])

@@ -9,7 +9,6 @@ from streams.engine.kafka_tail import KafkaTail
 from streams.engine.standby import StandbyOptions, Standbys
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
 from streams.settings import Settings
-from streams.topics import user_state_changelog
 
 NAME = "describe"
 CACHE_MB = 8
@@ -22,10 +21,8 @@ Held = tuple[bytes, bytes | None]
 class StateCopies:
     """Partitions of the changelog that are followed in a thread, and read from any."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        names = JournalNames(
-            group_of(settings, NAME), settings.topics.interactions_encoded, user_state_changelog(settings)
-        )
+    def __init__(self, settings: Settings, folder: Path, changelog: str) -> None:
+        names = JournalNames(group_of(settings, NAME), settings.topics.interactions_encoded, changelog)
         options = StandbyOptions(
             NAME,
             folder,

@@ -7,8 +7,6 @@ from msgspec.structs import replace
 
 from encoders.errors import EncodersError
 from encoders.language.writers import configured_writer
-from state.artifact import load_artifact
-from state.errors import StateError
 from state.fusion import Fusion
 from streams.describe.loop import DescribeLoop, Tools
 from streams.describe.recall import Recall
@@ -23,8 +21,9 @@ from streams.encode.sink import TransactionalSink
 from streams.encode.source import RawSource
 from streams.errors import EngineError
 from streams.kafka import admin_client
+from streams.models.live import Live, ModelWatch
 from streams.settings import Settings
-from streams.topics import partition_counts, user_state_changelog
+from streams.topics import partition_counts
 
 _NO_LETTERS = 0
 
@@ -34,13 +33,16 @@ class DescribeWorker(RelayWorker):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, STAGE)
-        try:
-            self._fusion = Fusion(load_artifact(settings.model.artifact))
-        except StateError as error:
-            raise EngineError(str(error)) from error
-        self._shelf = ItemShelf()
-        self._tail = ItemTail(settings, self._shelf)
+        self._watch = ModelWatch(settings)
+        self._begin()
         self._loop: DescribeLoop | None = None
+
+    def _begin(self) -> None:
+        self._shelf = ItemShelf()
+        self._tail = ItemTail(self.settings, self._shelf)
+
+    def outdated(self) -> bool:
+        return self._watch.changed()
 
     def waits_for(self) -> str:
         if not self._shelf.caught_up.is_set():
@@ -54,12 +56,17 @@ class DescribeWorker(RelayWorker):
     def open(self, stack: ExitStack) -> DescribeLoop:
         settings, topics = self.settings, self.settings.topics
         admin = admin_client(settings.kafka)
-        changelog = user_state_changelog(settings)
+        if self._loop is not None:
+            # Threads begin once.
+            self._begin()
+        live = self._watch.begin()
+        changelog = live.changelog
         check_there(admin, (topics.interests, topics.interest_descriptions, topics.items_encoded, changelog))
         instance = stack.enter_context(Instance(Path(settings.app.data), STAGE))
         self._tail.start()
         stack.callback(self._tail.stop)
-        tools = self._tools(stack, instance.folder, partition_counts(admin, [changelog])[changelog])
+        count = partition_counts(admin, [changelog])[changelog]
+        tools = self._tools(stack, instance.folder, live, count)
         name = f"{settings.app.name}-{STAGE}"
         sink = TransactionalSink(settings, f"{name}-{instance.id}", _NO_LETTERS, self.watchdog.beat)
         stack.callback(sink.close)
@@ -72,7 +79,7 @@ class DescribeWorker(RelayWorker):
         self._loop = DescribeLoop(settings, source, sink, tools)
         return self._loop
 
-    def _tools(self, stack: ExitStack, folder: Path, state_partitions: int) -> Tools:
+    def _tools(self, stack: ExitStack, folder: Path, live: Live, state_partitions: int) -> Tools:
         settings = self.settings
         try:
             writer = configured_writer(settings.language)
@@ -80,13 +87,13 @@ class DescribeWorker(RelayWorker):
         except EncodersError as error:
             raise EngineError(str(error)) from error
         stack.callback(writer.close)
-        states = StateCopies(settings, folder / "states")
+        states = StateCopies(settings, folder / "states", live.changelog)
         states.start()
         stack.callback(states.stop)
         recall = Recall(settings)
         stack.callback(recall.close)
         scribe = Scribe(writer, substitute, settings.describe.batch_seconds)
-        drafter = Drafter(self._fusion, self._shelf, settings)
+        drafter = Drafter(Fusion(live.artifact()), self._shelf, settings)
         return Tools(drafter, states, recall, scribe, self._shelf_ready, state_partitions)
 
     def _shelf_ready(self) -> bool:

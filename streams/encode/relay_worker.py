@@ -20,6 +20,7 @@ class RelayWorker(ABC):
     def __init__(self, settings: Settings, stage: str) -> None:
         self.settings = settings
         self.watchdog = Watchdog(stage, settings.app.watchdog_seconds)
+        self._stage = stage
         self._running = False
 
     @abstractmethod
@@ -33,22 +34,28 @@ class RelayWorker(ABC):
         """Whether records are read."""
         return self._running
 
+    def outdated(self) -> bool:
+        """Whether all that was opened is to be opened anew."""
+        return False
+
     def run(self, stop: threading.Event) -> None:
         """Work until `stop`, then commit and leave the group.
 
         Raises EngineError where it cannot go on: what was not committed is done again by the next worker.
         """
-        with ExitStack() as stack:
-            try:
-                loop = self.open(stack)
-                self._running = True
-                while not stop.is_set():
-                    self.watchdog.beat()
-                    loop.step(self.watchdog.beat)
-            except KafkaException as error:
-                raise EngineError(f"Kafka: {error.args[0].str()}") from error
-            finally:
-                self._running = False
+        while not stop.is_set():
+            with ExitStack() as stack:
+                try:
+                    loop = self.open(stack)
+                    self._running = True
+                    while not stop.is_set() and not self.outdated():
+                        self.watchdog.beat()
+                        loop.step(self.watchdog.beat)
+                except KafkaException as error:
+                    raise EngineError(f"Kafka: {error.args[0].str()}") from error
+                finally:
+                    self._running = False
+            self.watchdog = Watchdog(self._stage, self.settings.app.watchdog_seconds)
 
 
 def check_there(admin: AdminClient, needed: Iterable[str]) -> None:

@@ -1,9 +1,9 @@
 """Merges of which the fusion has not come yet.
 
-While one artifact serves and another one's states are kept beside it, the rows of a merge carry what the first
-one made of the user. Under the other artifact, the user who takes it in remembers the merge, and what that
-artifact made of it comes in a row of its own (`RowKind.CARRY`). Forgetting the user forgets what was awaited,
-so that nothing which comes late brings anything back.
+While one artifact serves and another one's states are kept beside it, the rows of a merge carry what the
+first one made of the user. Under the other artifact, the user who takes it in remembers the merge, and what
+that artifact made of it comes in a row of its own (`RowKind.CARRY`). Forgetting the user forgets what was
+awaited, so that nothing which comes late brings anything back.
 """
 
 from collections.abc import Iterable

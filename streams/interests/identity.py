@@ -67,8 +67,6 @@ class IdentityProcessor:
             for number, part in work.items():
                 obedience = Obedience(turn, number, self._known[number])
                 obedience.end([key for key in part.due if key.startswith(KIND_MARK)])
-                if part.quiet:
-                    obedience.end_quietly()
                 obedience.let_go([key for key in part.due if key.startswith(KIND_ALIASES)])
                 self._expire(obedience, number, part)
                 for row in part.rows:

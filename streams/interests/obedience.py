@@ -50,10 +50,8 @@ class Obedience:
         self._artifact = turn.frame.artifact
         self._app = turn.frame.settings.app.name
         self._quiet = self._share.part.quiet
-        # Where another has obeyed already, time is when that was: what ended since had not ended then.
-        sent = [row.broker_time for row in self._share.part.rows] if self._quiet else []
-        self._clock = max(sent, default=turn.clock_ms)
-        self._until = self._clock + round(turn.frame.settings.interests.mark_days * _DAY_MS)
+        self._mark_ms = round(turn.frame.settings.interests.mark_days * _DAY_MS)
+        self._set_clock(0 if self._quiet else turn.clock_ms)
         self._obey = {
             RowKind.FORGET: self._forget,
             RowKind.MERGE: self._leave,
@@ -68,10 +66,6 @@ class Obedience:
         for key in marks:
             self._marks.drop(key)
             self._share.put(key, None)
-
-    def end_quietly(self) -> None:
-        """Marks that had ended by then."""
-        self.end(self._marks.ended(self._clock))
 
     def let_go(self, records: Iterable[bytes]) -> None:
         """Old ids have been remembered for long enough in the records under these keys."""
@@ -89,8 +83,19 @@ class Obedience:
         self._drop(user_id, _EXPIRING)
         self._share.effects.counts["expired"] += 1
 
+    def _set_clock(self, clock_ms: int) -> None:
+        self._clock, self._until = clock_ms, clock_ms + self._mark_ms
+
+    def _live_through(self, row: Row) -> None:
+        """Where another has obeyed already, it is as late as it was then: marks end where they ended."""
+        if row.broker_time > self._clock:
+            self._set_clock(row.broker_time)
+        self.end(self._marks.ended(self._clock))
+
     def take(self, row: Row) -> None:
         command = row.command
+        if self._quiet:
+            self._live_through(row)
         if command is not None and command.app not in ("", self._app):
             self._share.effects.counts["foreign"] += 1
         elif row.kind < RowKind.FORGET:

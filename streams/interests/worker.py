@@ -9,22 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from state.artifact import load_artifact
-from state.catalogue import Catalogue
 from state.errors import StateError
-from state.fusion import Fusion
 from streams.encode.instance import Instance
 from streams.encode.relay_worker import check_there
 from streams.engine.group_host import GroupHost
 from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
 from streams.engine.runner import Runner
-from streams.errors import EngineError, PenchantError
-from streams.interests.catalogue_tail import CatalogueTail
+from streams.errors import EngineError
 from streams.interests.faust_host import FaustHost
-from streams.interests.identity import IdentityProcessor, user_topics
-from streams.interests.processor import InterestsProcessor
+from streams.interests.identity import user_topics
 from streams.interests.signals import SignalsProcessor
 from streams.kafka import admin_client
-from streams.metrics import MODEL_INFO
+from streams.models.serving import ModelServing, served
 from streams.settings import Settings
 from streams.topics import item_signals_changelog, user_state_changelog
 from streams.watchdog import Watchdog
@@ -46,14 +42,9 @@ class InterestsWorker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         try:
-            fusion = Fusion(load_artifact(settings.model.artifact))
+            self._models = ModelServing(settings, served(settings, load_artifact(settings.model.artifact)))
         except StateError as error:
             raise EngineError(str(error)) from error
-        MODEL_INFO.labels("fusion", fusion.artifact.version).set(1)
-        catalogue = Catalogue(fusion, fusion.artifact.space)
-        self._tail = CatalogueTail(settings, catalogue)
-        interests = InterestsProcessor(fusion, catalogue, settings)
-        self._interests = IdentityProcessor(interests, fusion.artifact, settings)
         self._watchdogs = {
             name: Watchdog(name, settings.app.watchdog_seconds)
             for name in (INTERESTS, SIGNALS, *map(_consumer, (INTERESTS, SIGNALS)))
@@ -83,20 +74,21 @@ class InterestsWorker:
         Raises EngineError where it cannot go on: what was not committed is done again by the next worker.
         """
         with ExitStack() as stack:
-            folder = stack.enter_context(Instance(Path(self._settings.app.data), INTERESTS)).folder
-            self._tail.start()
-            stack.callback(self._tail.stop)
+            instance = stack.enter_context(Instance(Path(self._settings.app.data), INTERESTS))
+            self._models.choose(stop)
+            self._models.current.tail.start()
+            stack.callback(self._models.stop)
             for watchdog in self._watchdogs.values():
                 watchdog.start()
                 stack.callback(watchdog.stop)
             if self._catch_up(stop):
                 # Else the first user to be forgotten would stop the partition for good.
                 check_there(admin_client(self._settings.kafka), user_topics(self._settings))
-                self._work(stop, folder)
+                self._work(stop, instance)
 
-    def _work(self, stop: threading.Event, folder: Path) -> None:
-        settings = self._settings
-        interests = kafka_runner(settings, self._spec(INTERESTS, folder), self._interests)
+    def _work(self, stop: threading.Event, instance: Instance) -> None:
+        settings, folder = self._settings, instance.folder
+        interests = self._models.runner(self._spec(INTERESTS, folder))
         signals = kafka_runner(settings, self._spec(SIGNALS, folder), SignalsProcessor(settings))
         self._runners = {INTERESTS: interests, SIGNALS: signals}
         self._ready = [interests.ready, signals.ready]
@@ -115,13 +107,14 @@ class InterestsWorker:
             beats[INTERESTS],
         )
         thread.start()
+        self._models.start(instance.id)
         try:
-            host.run(lambda: stop.is_set() or not thread.is_alive() or not self._tail_lives())
+            host.run(lambda: stop.is_set() or not thread.is_alive() or not self._models.lives())
         finally:
             self._ready = []
             ended.set()
             thread.join(SIGNALS_END_SECONDS)
-        self._tail.check()
+        self._models.current.tail.check()
         if self._failure is not None:
             raise self._failure
 
@@ -133,20 +126,13 @@ class InterestsWorker:
         except Exception as error:
             self._failure = EngineError(f"{SIGNALS}: {error!r}")
 
-    def _tail_lives(self) -> bool:
-        try:
-            self._tail.check()
-        except PenchantError:
-            return False
-        return True
-
     def _catch_up(self, stop: threading.Event) -> bool:
         """Slates without the catalogue would be empty: nothing is read before it is level."""
         deadline = time.monotonic() + CATCH_UP_SECONDS
         while not stop.is_set():
             for watchdog in self._watchdogs.values():
                 watchdog.beat()
-            if self._tail.wait(0.05):
+            if self._models.current.tail.wait(0.05):
                 return True
             if time.monotonic() > deadline:
                 raise EngineError(f"{self._settings.topics.items_encoded} could not be read to its end")

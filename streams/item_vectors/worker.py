@@ -3,16 +3,14 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from state.artifact import load_artifact
-from state.errors import StateError
 from state.fusion import Fusion
 from streams.encode.instance import Instance
 from streams.encode.relay_worker import RelayWorker, check_there
 from streams.encode.sink import TransactionalSink
 from streams.encode.source import RawSource
-from streams.errors import EngineError
 from streams.item_vectors.loop import STAGE, ItemVectorsLoop
 from streams.kafka import admin_client
+from streams.models.live import ModelWatch
 from streams.settings import Settings
 
 _NO_LETTERS = 0
@@ -26,13 +24,14 @@ class ItemVectorsWorker(RelayWorker):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, STAGE)
-        try:
-            self._fusion = Fusion(load_artifact(settings.model.artifact))
-        except StateError as error:
-            raise EngineError(str(error)) from error
+        self._watch = ModelWatch(settings)
+
+    def outdated(self) -> bool:
+        return self._watch.changed()
 
     def open(self, stack: ExitStack) -> ItemVectorsLoop:
         settings, topics = self.settings, self.settings.topics
+        fusion = Fusion(self._watch.begin().artifact())
         check_there(admin_client(settings.kafka), (topics.items_encoded, topics.item_vectors))
         instance = stack.enter_context(Instance(Path(settings.app.data), STAGE))
         name = f"{settings.app.name}-{STAGE}"
@@ -41,8 +40,8 @@ class ItemVectorsWorker(RelayWorker):
         self.watchdog.start()
         stack.callback(self.watchdog.stop)
         sink.open()
-        group = f"{name}-{self._fusion.artifact.fingerprint:08x}"
+        group = f"{name}-{fusion.artifact.fingerprint:08x}"
         source = RawSource(settings, group, [topics.items_encoded])
         stack.callback(source.close)
         source.open()
-        return ItemVectorsLoop(topics.item_vectors, source, sink, self._fusion)
+        return ItemVectorsLoop(topics.item_vectors, source, sink, fusion)

@@ -13,10 +13,10 @@ def test_a_catalogue_that_cannot_be_read_any_more_ends_the_worker_in_order(
 ) -> None:
     """The host is told to stop, and so drains; an error in its face would not let it."""
     worker = InterestsWorker(Settings())
-    assert worker._tail_lives()
+    assert worker._models.lives()
 
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(worker._tail, "check", fail)
-    assert not worker._tail_lives()
+    monkeypatch.setattr(worker._models.current.tail, "check", fail)
+    assert not worker._models.lives()

@@ -1,0 +1,97 @@
+"""The model that serves now, for what reads the users' states beside the interests workers."""
+
+import time
+from dataclasses import dataclass
+
+from state.artifact import Artifact, load_artifact
+from state.errors import StateError
+from streams import kafka
+from streams.errors import EngineError
+from streams.models.artifacts import fetch_artifact
+from streams.models.board import Board, Entry, changelog_of
+from streams.models.control import Control
+from streams.settings import Settings
+from streams.topics import SilentCluster, partition_counts
+
+LOOK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """`entry` is None where no model was ever promoted, so that the settings name the one that serves."""
+
+    settings: Settings
+    entry: Entry | None
+
+    @property
+    def changelog(self) -> str:
+        """Name of the topic with the users' states."""
+        return changelog_of(self.settings, self.entry)
+
+    def artifact(self) -> Artifact:
+        """Raises EngineError."""
+        if self.entry is not None:
+            return fetch_artifact(self.settings, self.entry)
+        try:
+            return load_artifact(self.settings.model.artifact)
+        except StateError as error:
+            raise EngineError(str(error)) from error
+
+
+class ModelWatch:
+    """Tells those who read states when to begin anew with another model's. For one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._control = Control(settings)
+        self._source = settings.topics.interactions_encoded
+        self._partitions = 0
+        self._known: Entry | None = None
+        self._look_at = 0.0
+
+    def begin(self) -> Live:
+        """The model to begin with. Waits for a cluster that is away. Raises EngineError, and TopicError."""
+        board = self._control.asked()
+        if board.pointer is not None:
+            admin = kafka.admin_client(self._settings.kafka)
+            self._partitions = partition_counts(admin, [self._source]).get(self._source, 0)
+        self._known = whole_model(board, self._partitions)
+        return Live(self._settings, self._known)
+
+    def changed(self) -> bool:
+        """Whether another one has taken over since; asks Kafka now and then."""
+        if time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        try:
+            board = self._control.refresh()
+        except (kafka.KafkaException, SilentCluster):
+            return False
+        found = whole_model(board, self._partitions)
+        return found is not None and not _same(found, self._known)
+
+    def close(self) -> None:
+        self._control.close()
+
+
+def live_model(settings: Settings) -> Live:
+    """The model whose states are those of all users, as of now. Raises EngineError, and TopicError."""
+    watch = ModelWatch(settings)
+    try:
+        return watch.begin()
+    finally:
+        watch.close()
+
+
+def whole_model(board: Board, partitions: int) -> Entry | None:
+    """While some partitions have not been taken over, the former model's states are the fuller ones."""
+    pointer = board.pointer
+    if pointer is None:
+        return None
+    late = pointer.former is not None and board.waiting(partitions)
+    return board.entries[pointer.former if late and pointer.former is not None else pointer.live]
+
+
+def _same(found: Entry, known: Entry | None) -> bool:
+    """The settings' model gets an entry when another one is first promoted."""
+    return found == known or (known is None and found.first)
