@@ -17,6 +17,11 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 NO_ROW = -1
+MORE = 4
+"""Of an index one more is asked for so many."""
+LEAST_MORE = 16
+ENOUGH = 0.5
+"""Where filters leave less than this part of what is asked for, the index does not do."""
 _MARK = np.uint64(2 ** (8 * MARK_BYTES) - 1)
 
 
@@ -131,13 +136,31 @@ class FoundField:
         self._known = np.union1d(self._known, keys)
 
     def nearest(self, asked: Float32, count: int) -> Int64:
-        """Twice as many are looked at: those nearest to a user are what the user has seen already."""
-        found = self._index.search(asked, 2 * count)
+        """Some more are looked at: those nearest to a user are what the user has seen already. Users of whom
+        too few are left are served by looking at all items."""
+        found = self._index.search(asked, count + max(count // MORE, LEAST_MORE))
         values = dots(self.catalogue, found, asked)
         values[~self.open(found)] = -np.inf
         order = np.lexsort((self.items.ties.places.take(found), -values), axis=1)[:, :count]
         ranked = np.take_along_axis(found, order, axis=1)
-        return np.where(np.take_along_axis(values, order, axis=1) > -np.inf, ranked, NO_ROW)
+        ranked[np.take_along_axis(values, order, axis=1) == -np.inf] = NO_ROW
+        few = (ranked != NO_ROW).sum(axis=1) < count * ENOUGH
+        for user in np.flatnonzero(few & np.asarray(asked.any(axis=1))).tolist():
+            ranked[user] = self._looked_through(user, asked[user], count)
+        return ranked
+
+    def _looked_through(self, user: int, asked: Float32, count: int) -> Int64:
+        """The nearest rows of one user, int64 [count], by looking at all."""
+        rows = np.flatnonzero(self.items.encoded)
+        rows = rows[self.open_to(user, rows)]
+        values = self.catalogue.columns.vectors[rows] @ asked
+        if len(rows) > count:
+            kept = np.argpartition(-values, count - 1)[:count]
+            rows, values = rows[kept], values[kept]
+        order = np.lexsort((self.items.ties.places.take(rows), -values))
+        out = np.full(count, NO_ROW)
+        out[: len(rows)] = rows[order]
+        return out
 
     def _unknown(self, users: Int64, rows: Int64) -> Bool:
         if not len(self._known):
