@@ -400,39 +400,5 @@ def test_no_more_than_the_allowed_media_are_fetched_at_once(bench: Bench) -> Non
     assert alone.taken == 1
 
 
-def test_no_more_than_the_allowed_records_are_taken(bench: Bench) -> None:
-    records = [bench.event(text=f"words {number}") for number in range(5)]
-    outcome = bench.stage.process(records, {1: Border(0)}, share=Share(records=3))
-    assert (outcome.taken, len(rows(outcome))) == (3, 3)
-
-
-def test_media_of_the_batch_to_come_are_fetched_once_and_change_nothing(bench: Bench) -> None:
-    records = [
-        bench.event(media=[picture("a")]),
-        bench.record("interactions", "u1", b'"uri" in no event'),
-        bench.event(media=[picture("b"), picture("a")]),
-        bench.event(media=[picture("!too_slow")], text="words"),
-        bench.item("i1", title="T", media=[picture("c")]),
-        bench.event(media=[picture("d")]),
-    ]
-    taken, packs, at = 0, [], 0
-    while taken < len(records):
-        outcome = bench.stage.process(records[taken:], {1: Border(at)}, share=Share(1, 2))
-        bench.stage.settle(outcome)
-        taken += outcome.taken
-        at = records[taken - 1].offset + 1
-        packs += rows(outcome)
-        if bench.stage._ahead._work is not None:
-            bench.stage._ahead._work.result(60)
-    plain = Bench()
-    expected = plain.stage.process(records, {1: Border(0)})
-    assert packs == rows(expected)
-    assert len({one.offset for one in packs}) == 4
-    # What a batch in hand encodes is fetched with it alone; nothing is fetched twice but that.
-    asked = [one.uri.removeprefix(BASE) for one in bench.fetcher.asked]
-    assert sorted(asked) == ["!too_slow", "a", "a", "b", "c", "d"]
-    assert sorted(one.uri.removeprefix(BASE) for one in plain.fetcher.asked) == sorted(set(asked))
-
-
 def picture(name: str) -> dict[str, str]:
     return {"modality": "image", "uri": BASE + name}
