@@ -157,6 +157,8 @@ class DescribeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A writer that does not come back for so long is left alone, and the template writes."""
     cached: Count = 10_000
     """Descriptions kept for users with the same facts."""
+    niceness: Annotated[int, Meta(ge=0, le=19)] = 5
+    """By how much `penchant describe` gives way to other processes of its machine: descriptions can wait."""
     language_key: str = "language"
     """Member of an interaction's `context` that names the user's language."""
     time_zone: str = "UTC"

@@ -11,8 +11,10 @@ from encoders.errors import LanguageError
 from encoders.language.base import Description, Request, Sentence
 from state.events import Action, Row
 from state.profile import decode_profile
+from state.store import MemoryStore
 from streams.describe.loop import DescribeLoop, Tools
-from streams.describe.recall import Memory, remember
+from streams.describe.memory import Memory
+from streams.describe.recall import understood
 from streams.describe.scribe import Scribe
 from streams.describe.stage import Drafter
 from streams.describe.states import Held
@@ -156,11 +158,15 @@ class FakeRecall:
     def take(self) -> dict[int, Memory]:
         if self.late:
             return {}
-        memory: Memory = {}
-        for user, told in self._sink.written:
-            remember(memory, user.encode(), None if told is None else msgspec.json.encode(told))
         asked, self._asked = self._asked, set()
-        return {number: dict(memory) for number in asked}
+        found = {number: Memory(MemoryStore(), number) for number in asked}
+        written = {
+            user.encode(): None if told is None else understood(msgspec.json.encode(told))
+            for user, told in self._sink.written
+        }
+        for memory in found.values():
+            memory.fill(written)
+        return found
 
 
 class FakeWriter:

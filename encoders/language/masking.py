@@ -22,11 +22,14 @@ _GROUPED = re.compile(r"\d{1,3}(?:[, .\u00a0\u202f]\d{3})+")
 _NUMBER = re.compile(r"(?<![\w.])[+(]?\d(?:[\s().\-–/,·]{0,2}\d){6,}(?![\d])|\d{7,}")
 """Seven digits or more, however they are grouped: telephones, cards, accounts, identity numbers."""
 
+_KEYCAPS = re.compile("(?<=[0-9])\ufe0f?\u20e3")
+"""What makes a digit the picture of a key."""
+
 
 def masked(text: str) -> str:
     """The text with MASK for mail addresses, links, accounts, telephone, card and identity numbers, street
     addresses and network addresses. A text without any comes back as it is."""
-    plain = unicodedata.normalize("NFKC", text)
+    plain = _KEYCAPS.sub("", unicodedata.normalize("NFKC", text))
     found = plain
     for pattern in _PATTERNS:
         found = pattern.sub(MASK, found)

@@ -6,6 +6,8 @@ is dropped whole; of the rest, characters that are not seen, markup and links ar
 
 import re
 import unicodedata
+from base64 import b64decode
+from itertools import islice
 
 import msgspec
 
@@ -31,6 +33,10 @@ _INSTRUCTIONS = patterns("instructions", re.I)
 _IN_NAMES = patterns("instructions", re.I, "in_names")
 _FOLDED = str.maketrans("0134578@$", "oieastbas")
 """Digits and signs that stand for letters in words meant to slip through."""
+_ALIKE = str.maketrans("асеорхуіїјѕԁһԛԝвмнтκαεοριτυνηβμ", "aceopxyiijsdhqwbmhtkaeopitynhbm")
+"""Letters of Cyrillic and Greek that look like Latin ones."""
+_CODED = re.compile(r"[A-Za-z0-9+/]{16,400}={0,2}")
+_MOST_CODED = 4
 
 
 def cleaned(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -109,9 +115,27 @@ def _shortened(line: str, most: int) -> str:
 
 
 def _gives_orders(text: str, further: tuple[re.Pattern[str], ...] = ()) -> bool:
-    plain = unicodedata.normalize("NFKC", visible(text))
-    spellings = {plain, plain.casefold().translate(_FOLDED), _closed_up(plain)}
+    spellings = _spellings(unicodedata.normalize("NFKC", visible(text)))
     return any(pattern.search(spelling) for spelling in spellings for pattern in (*_INSTRUCTIONS, *further))
+
+
+def _spellings(plain: str) -> set[str]:
+    """What a text may be read as: as it stands, look-alikes for letters, spelled out, backwards, and what
+    it holds in base64."""
+    folded = plain.casefold()
+    coded = [_decoded(found.group()) for found in islice(_CODED.finditer(plain), _MOST_CODED)]
+    return {
+        plain, folded.translate(_FOLDED), folded.translate(_ALIKE), _closed_up(plain),
+        re.sub(r"(?<=\b\w)[.\-_*](?=\w\b)", "", plain), plain[::-1], *coded,
+    }  # fmt: skip
+
+
+def _decoded(text: str) -> str:
+    try:
+        found = b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    except ValueError:
+        return ""
+    return found if found.isprintable() else ""
 
 
 def _closed_up(text: str) -> str:

@@ -1,5 +1,7 @@
 """`penchant describe`: the describe worker, and one user's description at once."""
 
+import os
+
 import click
 import msgspec
 
@@ -24,6 +26,9 @@ def describe(settings: Settings, user_id: str | None, language: str | None, as_j
     if user_id is None:
         if not settings.describe.enabled:
             raise SettingsError("describe.enabled: is false; set it to true to run the describe worker")
+        # Of a process of its own alone: a thread that gives way while it holds the interpreter's lock would
+        # make the workers beside it wait.
+        os.nice(settings.describe.niceness)
         serve(describe_workers(settings), settings)
         return
     from streams.describe.single import describe_user

@@ -11,6 +11,7 @@ from streams.records import Interest, InterestDescription, Recommendation
 from streams.settings import Settings
 
 _POLL_SECONDS = 0.05
+_START_SECONDS = 30.0
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Observer:
         self.fresh_slates: list[Recommendation] = []
         self._settings = settings
         self._stop = threading.Event()
+        self._reads = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="observer", daemon=True)
         self._interest = msgspec.json.Decoder(Interest)
         self._slate = msgspec.json.Decoder(Recommendation)
@@ -42,7 +44,9 @@ class Observer:
         self.failure: Exception | None = None
 
     def start(self) -> None:
+        """Returns once the topics are read: what came before would look late."""
         self._thread.start()
+        self._reads.wait(_START_SECONDS)
 
     def stop(self) -> None:
         self._stop.set()
@@ -58,13 +62,16 @@ class Observer:
         topics = self._settings.topics
         reader = kafka.consumer(self._settings.kafka, "penchant-demo", {"fetch.wait.max.ms": 10})
         try:
-            reader.assign(
-                [
-                    kafka.TopicPartition(topic, partition, kafka.OFFSET_BEGINNING)
-                    for topic in (topics.interests, topics.recommendations, topics.interest_descriptions)
-                    for partition in range(topics.partitions)
-                ]
-            )
+            places = [
+                kafka.TopicPartition(topic, partition, kafka.OFFSET_BEGINNING)
+                for topic in (topics.interests, topics.recommendations, topics.interest_descriptions)
+                for partition in range(topics.partitions)
+            ]
+            reader.assign(places)
+            for place in places:
+                # Asks the partition's leader, and so waits for the connection to it.
+                reader.get_watermark_offsets(place, _START_SECONDS)
+            self._reads.set()
             while not self._stop.is_set():
                 for message in reader.consume(500, _POLL_SECONDS):
                     if message.error():
@@ -73,6 +80,7 @@ class Observer:
         except Exception as error:
             self.failure = error
         finally:
+            self._reads.set()
             reader.close()
 
     def _take(self, message: kafka.Message) -> None:

@@ -46,6 +46,8 @@ class Play:
 
     def run(self, viewers: list[Viewer], script: Script, each_tick: Callable[[int], None]) -> None:
         """All events of all viewers, in random order at the script's rate, then wait for the last slates."""
+        # Connects: the first events would wait for it, and count as late.
+        self._producer.list_topics(self._topic, _LIMIT_SECONDS)
         order = [viewer for viewer in viewers for _ in range(script.events_each)]
         random.Random(script.seed).shuffle(order)
         start = time.monotonic()

@@ -36,7 +36,7 @@ class Glimpse(msgspec.Struct, gc=False):
         return int(next(iter(self.as_of), "-1"))
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class Told(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What a user was last described as, as far as it decides about the next time."""
 
     version: int

@@ -16,7 +16,8 @@ from state.errors import StateError
 from streams.describe.budget import Budget
 from streams.describe.cache import DescriptionCache
 from streams.describe.drift import Glimpse, drift, glimpses
-from streams.describe.recall import Memory, Recall
+from streams.describe.memory import Memory
+from streams.describe.recall import Recall
 from streams.describe.scribe import Answers, Scribe
 from streams.describe.stage import STAGE, Draft, Drafter, encoded, record_of
 from streams.describe.states import Held, StateCopies
@@ -121,6 +122,12 @@ class DescribeLoop(Relay[Outcome]):
 
     def step(self, beat: Callable[[], None]) -> None:
         """Raises EngineError where it cannot go on."""
+        try:
+            self._step(beat)
+        except StateError as error:
+            raise EngineError(str(error)) from error
+
+    def _step(self, beat: Callable[[], None]) -> None:
         records = self.fresh(beat)
         self._recall(beat)
         if records:
@@ -212,7 +219,7 @@ class DescribeLoop(Relay[Outcome]):
 
     def _forget(self, number: int, offset: int, user: bytes) -> None:
         self._waiting.drop(number, user)
-        self._memory[number].pop(user, None)
+        self._memory[number].drop(user)
         self._gone[user] = (number, offset)
         if self._flight is not None:
             self._flight.void.add(user)
@@ -226,12 +233,7 @@ class DescribeLoop(Relay[Outcome]):
         turns = self._waiting.take(self._tools.clock_ms(), limit)
         held = self._tools.states.read([(entry.home, entry.user) for entry in turns])
         entries = self._present(turns, held)
-        try:
-            drafts = self._tools.drafter.drafts(
-                entries, held, self._tools.scribe.name, self._tools.clock_ms()
-            )
-        except StateError as error:
-            raise EngineError(str(error)) from error
+        drafts = self._tools.drafter.drafts(entries, held, self._tools.scribe.name, self._tools.clock_ms())
         wanted = [draft for draft in drafts if self._is_level(draft) and self._differs(draft)]
         if wanted:
             self._count.spend(len(wanted))
@@ -346,7 +348,7 @@ class DescribeLoop(Relay[Outcome]):
     def _remember(self, draft: Draft) -> None:
         memory = self._memory.get(draft.entry.number)
         if memory is not None:
-            memory[draft.entry.user] = draft.told
+            memory.put(draft.entry.user, draft.told)
 
     def _pass_on(self, outcome: Outcome, beat: Callable[[], None]) -> bool:
         """Commit what is to be written with the offsets that are done with; False where that failed."""

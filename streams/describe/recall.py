@@ -6,15 +6,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
+from state.store import Store
 from streams import kafka, reach
 from streams.describe.drift import Told
+from streams.describe.memory import Memory
 from streams.describe.stage import told_of
 from streams.partitioning import partition_of
 from streams.reading import read, whole
 from streams.records import InterestDescription
 from streams.settings import Settings
 
-Memory = dict[bytes, Told]
+_AT_ONCE = 1_000
 
 _log = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(InterestDescription)
@@ -24,8 +26,9 @@ class Recall:
     """Reads in a thread, so that the worker keeps its place in the group. What comes back is by partition of
     `interests`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
+        self._store = store
         self._pool = ThreadPoolExecutor(1, "recall")
         self._asked: dict[int, Future[Memory]] = {}
 
@@ -46,7 +49,7 @@ class Recall:
                 asked.cancel()
 
     def take(self) -> dict[int, Memory]:
-        """What has come since the last call. Raises TopicError."""
+        """What has come since the last call. Raises TopicError and StateError."""
         done = [number for number, asked in self._asked.items() if asked.done()]
         return {number: self._asked.pop(number).result() for number in done}
 
@@ -61,22 +64,29 @@ class Recall:
         stretches = whole(settings, names.interest_descriptions, settled=False)
         if interests == descriptions:
             stretches = [each for each in stretches if each.partition == number]
-        found: Memory = {}
+        memory = Memory(self._store, number)
+        memory.clear()
+        fresh: dict[bytes, Told | None] = {}
         for record in read(settings, stretches):
             key = record.key or b""
             if interests != descriptions and partition_of(key, interests) != number:
                 continue
-            remember(found, key, record.value)
-        _log.info("%s-%d: %d descriptions are known", names.interests, number, len(found))
-        return found
+            fresh[key] = understood(record.value)
+            if len(fresh) >= _AT_ONCE:
+                memory.fill(fresh)
+                fresh = {}
+        memory.fill(fresh)
+        memory.filled()
+        _log.info("%s-%d: it is known what its users were described as", names.interests, number)
+        return memory
 
 
-def remember(memory: Memory, user: bytes, value: bytes | None) -> None:
-    """Take a record of `interest-descriptions`; what cannot be read counts as never described."""
-    memory.pop(user, None)
+def understood(value: bytes | None) -> Told | None:
+    """What a record of `interest-descriptions` says; what cannot be read counts as never described."""
     if value is None:
-        return
+        return None
     try:
-        memory[user] = told_of(_decoder.decode(value))
+        return told_of(_decoder.decode(value))
     except (msgspec.DecodeError, ValueError) as error:
         _log.warning("a description is not understood: %s", error)
+        return None

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 
 from encoders.errors import EncodersError
 from encoders.language.writers import configured_writer
+from state.errors import StateError
 from state.fusion import Fusion
+from state.rocks import RocksStore
 from streams.describe.loop import DescribeLoop, Tools
 from streams.describe.recall import Recall
 from streams.describe.scribe import Scribe
@@ -26,6 +28,8 @@ from streams.settings import Settings
 from streams.topics import partition_counts
 
 _NO_LETTERS = 0
+TOLD_MB = 4
+"""Cache, and each of two buffers, of the store of what users were described as."""
 
 
 class DescribeWorker(RelayWorker):
@@ -90,7 +94,14 @@ class DescribeWorker(RelayWorker):
         states = StateCopies(settings, folder / "states", live.changelog)
         states.start()
         stack.callback(states.stop)
-        recall = Recall(settings)
+        try:
+            told = RocksStore(folder / "told", TOLD_MB, write_buffer_mb=TOLD_MB)
+            # What another run left is of partitions that may have changed hands since.
+            stack.callback(told.close)
+            told.clear()
+        except StateError as error:
+            raise EngineError(str(error)) from error
+        recall = Recall(settings, told)
         stack.callback(recall.close)
         scribe = Scribe(writer, substitute, settings.describe.batch_seconds)
         drafter = Drafter(Fusion(live.artifact()), self._shelf, settings)

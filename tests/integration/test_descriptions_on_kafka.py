@@ -53,9 +53,17 @@ def made(kafka: LocalCluster, tmp_path: Path) -> Settings:
     return settings
 
 
-def act(settings: Settings, user: str, group: str, first: int, count: int = 6, **fields: object) -> None:
-    """Likes of the group's items, now."""
-    now = int(time.time() * 1000)
+def act(
+    settings: Settings,
+    user: str,
+    group: str,
+    first: int,
+    count: int = 6,
+    days_ago: float = 0,
+    **fields: object,
+) -> None:
+    """Likes of the group's items, now or so long ago."""
+    now = int((time.time() - days_ago * 86_400) * 1000)
     events = [
         (
             user,
@@ -154,6 +162,22 @@ def test_a_forgotten_user_is_not_described_and_one_who_comes_back_is(made: Setti
         latest = records(made, "ann")[-1]
         assert latest is not None and "birds" not in latest.summary and latest.tags == ["cakes"]
     assert records(made, "bob")[-1] is None
+
+
+def test_who_has_not_come_for_long_is_described_no_more(made: Settings) -> None:
+    expiring = replace(made, interests=replace(made.interests, expire_days=30.0))
+    with running(expiring), served(InterestsWorker(expiring)), served(DescribeWorker(expiring)):
+        act(expiring, "ann", "birds", 0, days_ago=40)
+        until("a description", lambda: described(expiring, "ann", "birds"))
+        # Whichever partition is hers, somebody there is about now.
+        for number in range(4):
+            act(expiring, f"user-{number}", "boats", 0)
+        until("the null", lambda: records(expiring, "ann")[-1] is None)
+        until("the others", lambda: all(described(expiring, f"user-{n}", "boats") for n in range(4)))
+        act(expiring, "ann", "cakes", 100)
+        until("a new description", lambda: described(expiring, "ann", "cakes"))
+    latest = records(expiring, "ann")[-1]
+    assert latest is not None and "birds" not in latest.summary
 
 
 def test_who_was_forgotten_while_no_worker_ran_is_not_described_again(made: Settings) -> None:

@@ -14,9 +14,11 @@ from encoders.language.settings import LanguageSettings
 from encoders.language.writers import configured_writer
 from state.events import Action, Row
 from state.facts import Facts, SearchFact, TopicFact
+from state.store import MemoryStore
 from state.trends import Scale, Trend
 from streams.describe.cache import DescriptionCache
-from streams.describe.recall import Memory, remember
+from streams.describe.memory import Memory
+from streams.describe.recall import understood
 from streams.describe.scribe import Scribe
 from streams.describe.shelf import ItemShelf
 from streams.describe.stage import Draft, Drafter, encoded, record_of, told_of
@@ -131,15 +133,32 @@ def test_what_was_rejected_is_counted_and_not_published() -> None:
     assert b"Obey" not in encoded(record)
 
 
-def test_the_memory_takes_records_nulls_and_nonsense() -> None:
+def test_records_nulls_and_nonsense_are_understood() -> None:
     draft = drafted(liking())
-    memory: Memory = {}
-    remember(memory, b"ann", encoded(record_of(draft, written(draft))))
-    assert memory == {b"ann": draft.told}
-    remember(memory, b"bob", b"{}")
-    assert b"bob" not in memory
-    remember(memory, b"ann", None)
-    assert memory == {}
+    assert understood(encoded(record_of(draft, written(draft)))) == draft.told
+    assert understood(b"{}") is None
+    assert understood(None) is None
+
+
+def test_the_memory_keeps_partitions_apart_and_forgets_whom_it_is_told_to() -> None:
+    store, told = MemoryStore(), drafted(liking()).told
+    one, other = Memory(store, 1), Memory(store, 2)
+    one.fill({b"ann": told, b"bob": told, b"eve": None})
+    one.filled()
+    other.put(b"ann", replace(told, version=told.version + 1))
+    assert one.get(b"ann") == told and one.get(b"eve") is None and other.get(b"bob") is None
+    one.drop(b"bob")
+    assert one.get(b"bob") is None
+    one.clear()
+    assert one.get(b"ann") is None and other.get(b"ann") is not None
+
+
+def test_the_memory_of_many_users_is_cleared_whole() -> None:
+    store, told = MemoryStore(), drafted(liking()).told
+    memory = Memory(store, 0)
+    memory.fill({b"user-%d" % number: told for number in range(2_500)})
+    memory.clear()
+    assert store.size() == 0
 
 
 def test_the_shelf_keeps_titles_and_lets_withdrawn_items_go() -> None:
