@@ -43,12 +43,31 @@ def interval(values: Float64, users: Int32, seed: int = 0) -> Interval:
 def paired(one: Float64, other: Float64, users: Int32, seed: int = 0) -> Difference:
     """Of `one` less `other`, values of the same n events."""
     difference = one - other
-    draws = _draws(difference, users, seed)
+    return _difference(float(difference.mean()), _draws(difference, users, seed))
+
+
+def paired_over_seeds(one: Float64, other: Float64, users: Int32, seed: int = 0) -> Difference:
+    """Of `one` [s, n] less `other` [t, n], values of the same n events by s and t seeds: users are drawn, for
+    both alike, and the seeds of each."""
+    if len(one) == len(other) == 1:
+        return paired(one[0], other[0], users, seed)
+    _, place = np.unique(users, return_inverse=True)
+    counts = np.bincount(place).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
+    events = drawn @ counts
+    draws = np.zeros(DRAWS)
+    for sign, values in ((1, one), (-1, other)):
+        sums = np.stack([np.bincount(place, each) for each in values])
+        seeds = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=DRAWS)
+        draws += sign * ((drawn @ sums.T) * seeds).sum(axis=1) / len(values) / events
+    return _difference(float(one.mean() - other.mean()), draws)
+
+
+def _difference(mean: float, draws: Float64) -> Difference:
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     tail = min((draws <= 0).mean(), (draws >= 0).mean())
-    return Difference(
-        float(difference.mean()), float(low), float(high), float(min(1.0, max(2 * tail, 1 / DRAWS)))
-    )
+    return Difference(mean, float(low), float(high), float(min(1.0, max(2 * tail, 1 / DRAWS))))
 
 
 def _draws(values: Float64, users: Int32, seed: int) -> Float64:

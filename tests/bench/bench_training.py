@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from state.learning.dataset import Dataset
 from state.learning.interactions import Interactions, ItemContent, interactions_of
-from state.learning.intervals import paired
+from state.learning.intervals import paired_over_seeds
 from state.learning.metrics import means, per_event
 from state.learning.protocol import Targets, Task
 from state.learning.ranks import RankingOptions, rank
@@ -162,20 +162,22 @@ def summary(folder: Path, against: str) -> None:
     runs = [msgspec.json.decode(path.read_bytes(), type=Run) for path in sorted(folder.glob("*-[0-9]*.json"))]
     for protocol in sorted({one.protocol for one in runs}):
         print(
-            f"\n{protocol}: mean and deviation over seeds; difference in ndcg@10 to {against}, 95 % by users"
+            f"\n{protocol}: mean and deviation over seeds; difference in ndcg@10 to {against}, 95 % by users "
+            "and seeds"
         )
         values = {}
         for model in sorted({one.model for one in runs if one.protocol == protocol}):
             own = [one for one in runs if (one.model, one.protocol) == (model, protocol)]
             files = [np.load(folder / f"{model.replace('/', '.')}-{protocol}-{one.seed}.npz") for one in own]
-            values[model] = np.mean([file["ndcg"] for file in files], axis=0), files[0]["users"], own
+            values[model] = np.stack([file["ndcg"] for file in files]), files[0]["users"], own
         for model, (each, users, own) in sorted(values.items(), key=lambda item: -item[1][0].mean()):
             figures = {name: [one.metrics[name] for one in own] for name in ("ndcg@10", "hr@10")}
             text = "  ".join(
-                f"{name} {np.mean(got):.4f} ± {np.std(got):.4f}" for name, got in figures.items()
+                f"{name} {np.mean(got):.4f} ± {np.std(got, ddof=len(got) > 1):.4f}"
+                for name, got in figures.items()
             )
             if model != against and against in values:
-                found = paired(each, values[against][0], users)
+                found = paired_over_seeds(each, values[against][0], users)
                 text += f"  {found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f}, p {found.p:.3f})"
             seconds = np.mean([one.epoch_seconds for one in own])
             print(f"{model:26} {len(own)} seeds  {text}  {seconds:.1f} s an epoch")

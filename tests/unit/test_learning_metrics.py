@@ -9,7 +9,7 @@ import pytest
 from state.errors import LearningError
 from state.events import ACTIONS, Action
 from state.learning.interactions import Float32, Interactions, ItemContent, interactions_of
-from state.learning.intervals import interval, paired
+from state.learning.intervals import interval, paired, paired_over_seeds
 from state.learning.metrics import Background, means, of_lists, per_event
 from state.learning.protocol import Histories, Targets
 from state.learning.ranks import Ranking, RankingOptions, best, rank
@@ -160,6 +160,22 @@ def test_a_paired_difference_is_surer_than_its_parts() -> None:
     assert same.p > 0.05
     nothing = paired(base, base, users)
     assert (nothing.mean, nothing.low, nothing.high, nothing.p) == (0, 0, 0, 1)
+
+
+def test_seeds_that_disagree_make_a_difference_less_sure() -> None:
+    rng = np.random.default_rng(3)
+    users = np.repeat(np.arange(60, dtype=np.int32), 5)
+    base = rng.normal(0, 1, len(users))
+    alike = np.stack([base + 0.1 + rng.normal(0, 0.01, len(users)) for _ in range(4)])
+    apart = alike + np.array([-0.3, -0.1, 0.1, 0.3])[:, None]
+    other = np.stack([base, base])
+    sure, unsure = paired_over_seeds(alike, other, users), paired_over_seeds(apart, other, users)
+    assert sure.mean == pytest.approx(unsure.mean) == pytest.approx(0.1, abs=0.01)
+    assert sure.low > 0.08
+    assert unsure.low < 0 < unsure.high
+    assert unsure.p > sure.p
+    one = paired_over_seeds(alike[:1], other[:1], users)
+    assert one == paired(alike[0], base, users)
 
 
 def test_verdicts_of_perfect_and_of_constant_probabilities() -> None:
