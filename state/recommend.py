@@ -1,6 +1,7 @@
 """Slates for a batch of users: candidates, filters, diversity, a fill for who is new, and reasons."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from state.rules import Rules
 from state.settings import RecommendSettings
 from state.slates import NEW, SOURCES, TRENDING, Slates
 from state.strategies.base import Ask
-from state.strategies.blend import Blend
+from state.strategies.blend import Blend, Blended
 from state.strategies.chosen import CODES, blend_of
 from state.strategies.collaborative import Collaborative
 from state.strategies.demand import Demanded
@@ -47,6 +48,9 @@ _CHOOSERS = 32
 """Users whose candidates' vectors fit a core's cache together."""
 _FOUND_TOGETHER = 512
 """Users of a chunk where an index is searched."""
+
+
+Watch = Callable[[Blended, Catalogue], None]
 
 
 class _Choice(NamedTuple):
@@ -76,6 +80,8 @@ class Recommender:
         self._index = _index_of(catalogue, settings)
         self._demanded = Demanded(catalogue)
         self._blend = blend_of(settings, self._demanded, judges)
+        self.watch: Watch | None = None
+        """Is told the candidates of each batch of users, where strategies are blended."""
         explored = min(settings.explore_places, settings.top_k)
         self._fixtures = Fixtures(
             catalogue,
@@ -191,6 +197,8 @@ class Recommender:
     def _blended(self, ask: Ask, blend: Blend, fixed: Picks | None) -> Picks:
         count = max(self._settings.candidates, self._settings.top_k)
         made = blend.candidates(ask, count)
+        if self.watch is not None:
+            self.watch(made, self._catalogue)
         choice = _Choice(made.rows, made.values, made.values > -np.inf)
         places = self._choose(choice, fixed)
         picks = Picks.empty(places.shape, len(blend.names))

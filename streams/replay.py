@@ -76,6 +76,8 @@ class Replay:
         self._seen = [set[int]() for _ in range(self._source.users)]
         self._users = {user_id: code for code, user_id in enumerate(self._source.user_ids)}
         self._counts = np.zeros(self._source.items, np.int64)
+        self._told: list[int] = []
+        """Users of the latest slates, in the order in which these were made."""
 
     @property
     def total(self) -> int:
@@ -90,7 +92,7 @@ class Replay:
             model = self._learn(batch) or model
             done += len(batch)
             if number % _TRIM == 0:
-                self.pipeline.interests.trim()
+                self.pipeline.trim()
             tell(done)
         return _result(name, model, self._dataset.name, (tally, self.total, len(self._slates)))
 
@@ -133,9 +135,11 @@ class Replay:
         for position in batch:
             self._seen[int(self._source.user[position])].add(int(self._source.item[position]))
         model = ""
+        self._told.clear()
         for output in self.pipeline.read(self._topics.recommendations):
             slate = _decoder.decode(output.value or b"")
-            self._slates[self._users[slate.user_id]] = [self._codes[one.item_id] for one in slate.items]
+            self._told.append(self._users[slate.user_id])
+            self._slates[self._told[-1]] = [self._codes[one.item_id] for one in slate.items]
             model = slate.model
         return model
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from streams.commands.train_blend import blend
 from streams.commands.train_model import model
 from streams.errors import InputError
 from streams.item_sources import Bad, Found, open_source
@@ -21,6 +22,7 @@ def train() -> None:
 
 
 train.add_command(model)
+train.add_command(blend)
 
 
 @train.command()

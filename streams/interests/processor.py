@@ -86,7 +86,7 @@ class InterestsProcessor:
         self._fusion = fusion
         self._catalogue = catalogue
         self._topics = settings.topics
-        self._recommender = _recommender(fusion, catalogue, settings)
+        self.recommender = _recommender(fusion, catalogue, settings)
         self._acts = frozenset(ACTIONS.index(action) for action in settings.recommend.repeat_days)
         self._tally = Tally(catalogue, settings.recommend)
         self._places = Places()
@@ -252,7 +252,7 @@ class InterestsProcessor:
         profiles = [member.profile for member in members]
         moments = np.array([member.moment for member in members], dtype=np.int64)
         audience = Audience(readouts, profiles, moments).part(places)
-        slates = self._recommender.slates(audience)
+        slates = self.recommender.slates(audience)
         if slates.propensities is not None:
             times = audience.readouts.time_ms.tolist()
             owners = [deltas[members[place].partition] for place in places]
