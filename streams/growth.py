@@ -14,18 +14,18 @@ from pathlib import Path
 from state.rocks import RocksStore
 from streams import kafka
 from streams.encode.covered import covered_ends
-from streams.engine.kafka_engine import group_of
 from streams.engine.kafka_journal import JournalNames, KafkaJournal
 from streams.engine.place import PLACE_KEY, Place
 from streams.engine.whole import load_whole
 from streams.errors import ChangelogCut, TopicError
 from streams.groups import committed, groups_of, living
 from streams.interests.marks import KIND_MARK, mark_hash
+from streams.models.live import settled_model
 from streams.partitioning import partition_of, partition_of_hash
 from streams.raw import RawRecord
 from streams.reading import Stretch, read, whole
 from streams.settings import Settings
-from streams.topics import add_partitions, partition_counts, user_state_changelog
+from streams.topics import add_partitions, partition_counts
 
 BATCH_RECORDS = 500
 BATCH_BYTES = 4_000_000
@@ -70,7 +70,8 @@ class Growth:
         self._wanted = partitions
         self._events = settings.topics.keyed
         self._packs = settings.topics.interactions_encoded
-        self._states = user_state_changelog(settings)
+        self._live = settled_model(settings)
+        self._states = self._live.changelog
         self._admin = kafka.admin_client(settings.kafka)
 
     def run(self, tell: Tell = lambda _: None) -> Moved:
@@ -127,7 +128,7 @@ class Growth:
         add_partitions(self._admin, topics, partitions)
 
     def _names(self) -> JournalNames:
-        return JournalNames(group_of(self._settings, "interests"), self._packs, self._states)
+        return JournalNames(self._live.owner, self._packs, self._states)
 
     def _restore(self, number: int, store: RocksStore) -> None:
         journal = KafkaJournal(self._settings.kafka, self._names(), number)

@@ -25,6 +25,9 @@ from streams.engine.place import PLACE_KEY
 from streams.engine.whole import load_whole
 from streams.errors import ChangelogCut, InputError, RenameError
 from streams.groups import committed, groups_of, living
+from streams.models.board import artifacts_topic, changelog_of, models_topic
+from streams.models.control import Control
+from streams.models.live import Live, settled_model
 from streams.settings import Name, Settings
 from streams.topics import (
     create_topics,
@@ -59,6 +62,8 @@ class Rename:
         if old == new:
             raise InputError(f"{old}: the old name and the new one are the same")
         self._old, self._new = _named(settings, old), _named(settings, new)
+        self.live = settled_model(self._old)
+        """The model whose states are copied: the new name begins with it."""
         self._admin = kafka.admin_client(settings.kafka)
 
     def run(self, tell: Callable[[int], None] = lambda _: None) -> list[Copied]:
@@ -72,7 +77,7 @@ class Rename:
         done: list[Copied] = []
         folder = Path(tempfile.mkdtemp(prefix="rename-", dir=_made(Path(self._old.app.data))))
         try:
-            for old, new in zip(_engines(self._old), _engines(self._new), strict=True):
+            for old, new in zip(self._sources(), _engines(self._new, None), strict=True):
                 partitions = self._partitions(old)
                 records = 0
                 for number in range(partitions):
@@ -98,7 +103,10 @@ class Rename:
 
     def partitions(self) -> int:
         """How many partitions there are to copy. Raises RenameError where nothing has the old name."""
-        return sum(map(self._partitions, _engines(self._old)))
+        return sum(map(self._partitions, self._sources()))
+
+    def _sources(self) -> tuple[JournalNames, ...]:
+        return _engines(self._old, self.live)
 
     def _partitions(self, names: JournalNames) -> int:
         counts = partition_counts(self._admin, [names.changelog])
@@ -179,7 +187,7 @@ def remove(settings: Settings, name: str) -> list[str]:
     alive = living(admin, groups_of(gone))
     if alive:
         raise RenameError(f"workers live in the groups {', '.join(alive)}: stop them first")
-    topics = list(partition_counts(admin, changelogs_of(gone)))
+    topics = list(partition_counts(admin, _topics_of(gone)))
     removed: list[str] = []
     if topics:
         answers = admin.delete_topics(topics, operation_timeout=CALL_SECONDS)
@@ -205,6 +213,19 @@ def changelogs_of(settings: Settings) -> list[str]:
     return [user_state_changelog(settings), item_signals_changelog(settings)]
 
 
+def _topics_of(settings: Settings) -> list[str]:
+    """Everything that the name is part of."""
+    control = Control(settings)
+    try:
+        models = control.soon().entries.values()
+    finally:
+        control.close()
+    states = [changelog_of(settings, entry) for entry in models]
+    return list(
+        dict.fromkeys([*changelogs_of(settings), *states, models_topic(settings), artifacts_topic(settings)])
+    )
+
+
 def _named(settings: Settings, name: str) -> Settings:
     try:
         checked = msgspec.convert(name, Name)
@@ -213,11 +234,14 @@ def _named(settings: Settings, name: str) -> Settings:
     return replace(settings, app=replace(settings.app, name=checked))
 
 
-def _engines(settings: Settings) -> tuple[JournalNames, ...]:
+def _engines(settings: Settings, live: Live | None) -> tuple[JournalNames, ...]:
     topics = settings.topics
     users, signals = changelogs_of(settings)
+    owner = group_of(settings, "interests")
+    if live is not None:
+        owner, users = live.owner, live.changelog
     return (
-        JournalNames(group_of(settings, "interests"), topics.interactions_encoded, users),
+        JournalNames(owner, topics.interactions_encoded, users),
         JournalNames(group_of(settings, "signals"), topics.item_deltas, signals),
     )
 

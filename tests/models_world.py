@@ -122,13 +122,19 @@ class Seen:
         assert len(orders) == 1, orders
         return list(orders.pop())
 
-    def gap(self, partitions: int) -> float:
-        """Longest silence of a partition's outputs in seconds, by the broker's times."""
-        times: dict[int, list[int]] = {}
+    def passage(self, partitions: int = 2) -> float:
+        """Longest silence of a partition as it went from one model to another, in seconds."""
+        times: dict[int, list[tuple[int, str]]] = {}
         for user, outputs in self.shown.items():
-            times.setdefault(partition_of(user.encode(), partitions), []).extend(at for *_, at in outputs)
-        longest = max(b - a for each in times.values() for a, b in pairwise(sorted(each)))
-        return longest / 1000
+            home = partition_of(user.encode(), partitions)
+            times.setdefault(home, []).extend((at, model) for _, model, _, at in outputs)
+        gaps = [
+            later - before
+            for each in times.values()
+            for (before, one), (later, other) in pairwise(sorted(each))
+            if one != other
+        ]
+        return max(gaps) / 1000
 
 
 def seen(settings: Settings) -> Seen:

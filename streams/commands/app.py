@@ -31,6 +31,9 @@ def rename(settings: Settings, old: str, new: str) -> None:
         click.echo(
             f"{each.old} -> {each.new}: {each.records:,} records in {each.partitions} partitions, compared"
         )
+    model = renaming.live.entry
+    if model is not None and not model.first:
+        click.echo(f"The states are those of model {model.version}: set model.artifact to its folder.")
     click.echo(f'Now set app.name = "{new}" everywhere and start the workers.')
     click.echo(f"{old} is still there; once all is well, `penchant app remove {old}` deletes it.")
 

@@ -138,6 +138,12 @@ def changelog_of(settings: Settings, entry: Entry | None) -> str:
     return name if entry is None or entry.first else f"{name}-{entry.code}"
 
 
+def owner_of(settings: Settings, entry: Entry | None) -> str:
+    """What the ids of a model's transactions begin with."""
+    group = group_of(settings, INTERESTS)
+    return group if entry is None or entry.first else f"{group}-{entry.code}"
+
+
 def spec_of(settings: Settings, entry: Entry | None, base: EngineSpec) -> EngineSpec:
     """The engine that keeps a model's states, as `base` is the one of the first model."""
     if entry is None or entry.first:
@@ -146,5 +152,5 @@ def spec_of(settings: Settings, entry: Entry | None, base: EngineSpec) -> Engine
         base,
         changelog=changelog_of(settings, entry),
         folder=base.folder.with_name(f"{base.folder.name}-{entry.code}"),
-        owner=f"{group_of(settings, INTERESTS)}-{entry.code}",
+        owner=owner_of(settings, entry),
     )

@@ -26,7 +26,7 @@ from streams.interests.identity import IdentityProcessor
 from streams.interests.processor import InterestsProcessor
 from streams.models.board import INTERESTS, Entry, spec_of
 from streams.models.control import Control
-from streams.models.levelling import last_place, serving_versions
+from streams.models.levelling import last_place, serving_versions, strays
 from streams.settings import Settings
 from streams.topics import partition_counts, user_state_changelog
 
@@ -37,6 +37,7 @@ _HINT_SECONDS = 0.5
 _ASK_SECONDS = 10.0
 _TRIES = 5
 _SETTLE_SECONDS = 10.0
+_MAX_STRAYS = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +125,12 @@ class Builder:
             self._frozen[number] = max(versions.place, self._bounds[number])
             self._bounds[number] = max(versions.place, self._bounds[number])
             self._reach(number, versions.place)
+            if strays(store, number, self.partitions) > versions.strays + _MAX_STRAYS:
+                raise EngineError(
+                    f"{self._source}-{number}: has packs from before `penchant topics grow`, of users who "
+                    "are in another partition now: no states can be made of them. A deployment with another "
+                    "app.name counts what the topics hold"
+                )
             for changes in versions.raises(store, self._artifact):
                 self._engine.amend(number, changes)
                 count += len(changes)
@@ -145,7 +152,7 @@ class Builder:
         return kafka_engine(self.settings, self.spec, processor, self._standbys, self._check)
 
     def _check(self, partition: Partition, cancelled: Cancelled) -> None:
-        pointer = self._control.asked(cancelled).pointer
+        pointer = self._control.soon().pointer
         target = self._plan.target.fingerprint
         if pointer is None or pointer.building != target or pointer.live == target:
             raise Superseded(f"{partition.label}: its states are not being built any more")
@@ -233,7 +240,7 @@ class Builder:
             self._given(number, error)
 
     def _given(self, number: int, error: OwnershipLost) -> None:
-        pointer = self._control.asked().pointer
+        pointer = self._control.soon().pointer
         if pointer is None or pointer.live != self._plan.target.fingerprint:
             raise EngineError(f"another command builds, or has cancelled this one: {error}") from error
         self.given.add(number)

@@ -9,7 +9,7 @@ from streams.engine.journal import Cancelled, OpeningCancelled
 from streams.errors import EngineError, PromotionError
 from streams.models.board import Board, models_topic
 from streams.settings import Settings
-from streams.topics import SilentCluster, partition_counts
+from streams.topics import SILENCE, SilentCluster, partition_counts
 
 _ASK_SECONDS = 10.0
 _READ_SECONDS = 30.0
@@ -44,7 +44,15 @@ class Control:
                 self._read(self._reader, end)
             return self.board
 
-    def asked(self, cancelled: Cancelled = lambda: False) -> Board:
+    def soon(self) -> Board:
+        """As `refresh`, bearing a cluster that is away for a moment. Raises TopicError, and EngineError."""
+        give_up = time.monotonic() + _READ_SECONDS
+        try:
+            return self.asked(lambda: time.monotonic() > give_up)
+        except OpeningCancelled:
+            raise SilentCluster(f"{self._topic}: {SILENCE}") from None
+
+    def asked(self, cancelled: Cancelled) -> Board:
         """As `refresh`, waiting for a cluster that is away. Raises OpeningCancelled, and EngineError."""
         while True:
             try:

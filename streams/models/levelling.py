@@ -13,6 +13,7 @@ from state.merging import raised
 from state.store import Store
 from streams.engine.place import PLACE_KEY, Place
 from streams.interests.processor import KIND_FUSION
+from streams.partitioning import partition_of
 from streams.reading import Stretch, read, whole
 from streams.settings import Settings
 
@@ -20,12 +21,23 @@ BATCH = 500
 _FIRST_LOOK = 256
 
 
+def strays(store: Store, number: int, partitions: int) -> float:
+    """Share of the users in the store whom murmur2 puts into another partition."""
+    away = count = 0
+    for key, _ in store.scan(KIND_FUSION):
+        count += 1
+        away += partition_of(key[1:], partitions) != number
+    return away / max(count, 1)
+
+
 class Versions:
     """The versions of a partition's users under the serving model, as of one place of its changelog."""
 
-    def __init__(self, place: int, ahead: dict[bytes, int]) -> None:
+    def __init__(self, place: int, ahead: dict[bytes, int], strays: float) -> None:
         self.place = place
         """Source offset."""
+        self.strays = strays
+        """Share of the users' records that lie where murmur2 does not put them."""
         self._ahead = ahead
 
     def raises(self, store: Store, artifact: Artifact) -> Iterator[dict[bytes, bytes | None]]:
@@ -47,7 +59,9 @@ def serving_versions(
     """Read the serving model's changelog partition as it is now, and keep what is ahead of the store, which
     may be behind. `tell` is called now and then. Raises TopicError.
     """
-    (stretch,) = (s for s in whole(settings, changelog, settled=False) if s.partition == number)
+    stretches = whole(settings, changelog, settled=False)
+    (stretch,) = (s for s in stretches if s.partition == number)
+    away = count = 0
     ahead: dict[bytes, int] = {}
     place, batch = 0, dict[bytes, bytes | None]()
     for record in read(settings, [stretch]):
@@ -56,12 +70,14 @@ def serving_versions(
             place = Place.decode(record.value).source
         elif key.startswith(KIND_FUSION):
             batch[key] = record.value
+            count += 1
+            away += partition_of(key[1:], len(stretches)) != number
         if len(batch) >= BATCH:
             _compare(batch, store, ahead)
             batch = {}
             tell()
     _compare(batch, store, ahead)
-    return Versions(place, ahead)
+    return Versions(place, ahead, away / max(count, 1))
 
 
 def last_place(settings: Settings, changelog: str, number: int) -> int | None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from state.artifact import Artifact, load_artifact
 from state.errors import StateError
 from streams import kafka
-from streams.errors import EngineError
+from streams.errors import EngineError, PromotionError
 from streams.models.artifacts import fetch_artifact
-from streams.models.board import Board, Entry, changelog_of
+from streams.models.board import Board, Entry, changelog_of, owner_of
 from streams.models.control import Control
 from streams.settings import Settings
 from streams.topics import SilentCluster, partition_counts
@@ -27,6 +27,11 @@ class Live:
     def changelog(self) -> str:
         """Name of the topic with the users' states."""
         return changelog_of(self.settings, self.entry)
+
+    @property
+    def owner(self) -> str:
+        """What the ids of its transactions begin with."""
+        return owner_of(self.settings, self.entry)
 
     def artifact(self) -> Artifact:
         """Raises EngineError."""
@@ -50,8 +55,8 @@ class ModelWatch:
         self._look_at = 0.0
 
     def begin(self) -> Live:
-        """The model to begin with. Waits for a cluster that is away. Raises EngineError, and TopicError."""
-        board = self._control.asked()
+        """The model to begin with. Raises EngineError, and TopicError."""
+        board = self._control.soon()
         if board.pointer is not None:
             admin = kafka.admin_client(self._settings.kafka)
             self._partitions = partition_counts(admin, [self._source]).get(self._source, 0)
@@ -81,6 +86,30 @@ def live_model(settings: Settings) -> Live:
         return watch.begin()
     finally:
         watch.close()
+
+
+def settled_model(settings: Settings) -> Live:
+    """The model that serves, for commands that move states. Raises PromotionError while another one is on
+    its way, EngineError, and TopicError."""
+    control = Control(settings)
+    try:
+        board = control.soon()
+    finally:
+        control.close()
+    if board.pointer is None:
+        return Live(settings, None)
+    source = settings.topics.interactions_encoded
+    partitions = partition_counts(kafka.admin_client(settings.kafka), [source]).get(source, 0)
+    if board.pointer.building is not None:
+        raise PromotionError(
+            "another model is being built: let `penchant models promote` end, or `penchant models cancel` it"
+        )
+    if board.waiting(partitions):
+        raise PromotionError(
+            "a model is still taking over: let the interests workers run until `penchant models list` says "
+            "that it serves"
+        )
+    return Live(settings, board.entries[board.pointer.live])
 
 
 def whole_model(board: Board, partitions: int) -> Entry | None:

@@ -34,6 +34,7 @@ from streams.models.board import (
 )
 from streams.models.builder import Builder, Plan
 from streams.models.control import Control, PointerWriter
+from streams.models.faults import reached
 from streams.reading import read, whole
 from streams.settings import Settings
 from streams.topics import make_topics, partition_counts, user_state_changelog
@@ -76,14 +77,14 @@ class Promotion:
 
     def rollback(self, tell: Tell) -> Promoted:
         """Promote the model that served before."""
-        board = self._control.asked()
+        board = self._control.soon()
         if board.pointer is None or board.pointer.former is None:
             raise PromotionError("there is no former model: none was ever promoted here")
         return self._promote(self._begin(), board.entries[board.pointer.former], tell)
 
     def cancel(self) -> Entry | None:
         """Build no more. The states that are there stay, and a later promotion goes on from them."""
-        board = self._control.asked()
+        board = self._control.soon()
         pointer = board.pointer
         if pointer is None or pointer.building is None:
             return None
@@ -99,7 +100,7 @@ class Promotion:
         compacted = [(models_topic(settings), 1), (artifacts_topic(settings), 1)]
         make_topics(settings, self._admin, compacted, changelog=False)
         writer = PointerWriter(settings)
-        if self._control.asked().pointer is None:
+        if self._control.soon().pointer is None:
             entry = add_artifact(settings, settings.model.artifact, first=True)
             self._check_first(entry)
             self._move(writer, Pointer(0, entry.fingerprint))
@@ -119,7 +120,7 @@ class Promotion:
                 return
 
     def _target(self, name: str) -> Entry:
-        board = self._control.asked()
+        board = self._control.soon()
         if not (Path(name) / MANIFEST).exists():
             return board.named(name)
         entry = add_artifact(self._settings, name) if not self._known(name, board) else None
@@ -130,7 +131,7 @@ class Promotion:
         return [entry for entry in board.entries.values() if entry.manifest == text]
 
     def _promote(self, writer: PointerWriter, target: Entry, tell: Tell) -> Promoted:
-        board = self._control.asked()
+        board = self._control.soon()
         pointer = board.pointer
         assert pointer is not None
         if pointer.live == target.fingerprint:
@@ -152,19 +153,23 @@ class Promotion:
         settings, changelog = self._settings, changelog_of(self._settings, target)
         make_topics(settings, self._admin, [(changelog, self._partitions())], changelog=True)
         self._move(writer, msgspec.structs.replace(pointer, building=target.fingerprint))
-        live = self._control.asked().entries[pointer.live]
+        live = self._control.soon().entries[pointer.live]
         artifact = fetch_artifact(settings, target)
         with Instance(Path(settings.app.data), "models") as instance:
             builder = Builder(settings, Plan(target, live, instance.folder), artifact, self._control)
             try:
                 builder.open(lambda what: tell(what, 0, 1))
+                reached("opened")
                 self._catch_up(builder, tell)
                 tell("levelling versions", 0, 1)
                 raised = builder.level_versions()
                 self._catch_up(builder, tell)
+                reached("level")
                 self._await_workers(builder, target, live, tell)
+                reached("ready")
                 generation = pointer.generation + 1
                 self._move(writer, Pointer(generation, target.fingerprint, live.fingerprint))
+                reached("moved")
                 return self._turned(Promoted(target, generation, raised), tell, builder)
             finally:
                 builder.close()
@@ -183,7 +188,7 @@ class Promotion:
             if time.monotonic() - looked < _LOOK_SECONDS:
                 continue
             looked = time.monotonic()
-            members, acks = self._members(), fresh(self._control.asked())
+            members, acks = self._members(), fresh(self._control.soon())
             wanted = (live.fingerprint, target.fingerprint)
             ready = sum((ack.serving, ack.prepared) == wanted for ack in acks)
             tell("waiting for the interests workers", min(ready, members), members)
@@ -207,7 +212,7 @@ class Promotion:
             if time.monotonic() - looked < _LOOK_SECONDS / 5:
                 continue
             looked = time.monotonic()
-            left = self._control.asked().waiting(partitions)
+            left = self._control.soon().waiting(partitions)
             tell("taking over", partitions - len(left), partitions)
             if not left or not self._members():
                 return replace(made, served=not left)
@@ -225,7 +230,7 @@ class Promotion:
 
     def _stale(self) -> dict[bytes, None]:
         """What workers said that are gone."""
-        board, now = self._control.asked(), int(time.time() * 1000)
+        board, now = self._control.soon(), int(time.time() * 1000)
         return {ack_key(name): None for name, ack in board.acks.items() if now - ack.time_ms > 100 * FRESH_MS}
 
     def _members(self) -> int:

@@ -27,6 +27,7 @@ from streams.metrics import MODEL_INFO, MODEL_PREPARED, MODEL_TURNS
 from streams.models.artifacts import fetch_artifact
 from streams.models.board import Ack, Board, Entry, ack_key, models_topic, spec_of
 from streams.models.control import Control, write
+from streams.models.faults import reached
 from streams.models.stores import SharedStores
 from streams.models.turning import LiveCheck
 from streams.settings import Settings
@@ -157,6 +158,8 @@ class ModelServing:
             return False
         self._coming.tail.check()
         ready = self._coming.tail.caught_up.is_set() and self._stores.level()
+        if ready:
+            reached("prepared")
         MODEL_PREPARED.labels(self._coming.artifact.version).set(ready)
         return ready
 
@@ -172,6 +175,7 @@ class ModelServing:
         coming, before = self._coming, self.current
         assert coming is not None
         began = time.monotonic()
+        reached("turning")
         self._stores.turn()
         self.current, self._coming = coming, None
         self._source_check = self._checked(spec_of(self._settings, coming.entry, self._base))

@@ -29,7 +29,7 @@ def survey(settings: Settings) -> list[Model]:
     """The model that serves first. Where none was ever promoted, that of the settings alone."""
     control = Control(settings)
     try:
-        board = control.asked()
+        board = control.soon()
     finally:
         control.close()
     if board.pointer is None:

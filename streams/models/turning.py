@@ -7,6 +7,7 @@ behind its own fence, and lets go.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -19,6 +20,7 @@ from streams.engine.processor import KIND_HELD
 from streams.errors import EngineError, Superseded
 from streams.models.board import Board, Entry, models_topic, spec_of, turned_key
 from streams.models.control import Control, write
+from streams.models.faults import reached
 from streams.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ class LiveCheck:
         """Be quiet up to where the former model has stopped."""
         pointer = board.pointer
         assert pointer is not None and pointer.former is not None
+        reached("fenced")
         former = self._former(partition, board.entries[pointer.former], cancelled)
         try:
             until = former.place.source
@@ -71,11 +74,16 @@ class LiveCheck:
                 f"and the former model has stopped at {until}: `penchant models rollback`"
             )
         _log.info("%s: takes over from the former model at source offset %d", partition.label, until)
+        reached("followed")
         key = turned_key(pointer.generation, partition.number)
+        partition.quiet = Quiet(until, changes, partial(self._tell, key, until))
+
+    def _tell(self, key: bytes, until: int) -> None:
+        """Now that all is stored: whoever opens the partition from here on needs the former model no more."""
+        reached("reached")
         value = msgspec.json.encode({"offset": until})
-        partition.quiet = Quiet(
-            until, changes, lambda: write(self._settings, models_topic(self._settings), {key: value})
-        )
+        write(self._settings, models_topic(self._settings), {key: value})
+        reached("told")
 
     def _former(self, partition: Partition, entry: Entry, cancelled: Cancelled) -> Partition:
         """The partition under the former model: fenced, level, and never written again."""

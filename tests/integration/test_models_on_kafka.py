@@ -1,21 +1,22 @@
 """Another model takes over on a real Kafka, under load: nothing lost, nothing twice, versions rise."""
 
-from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from state.codec import empty, encode
 from streams.broker import LocalCluster
 from streams.cli import cli
 from streams.demo.stage import environment
 from streams.interests.processor import KIND_FUSION
 from streams.interests.worker import InterestsWorker
+from streams.kafka import TopicPartition, admin_client, producer
+from streams.models import artifacts
 from streams.models.board import changelog_of
 from streams.models.control import Control
 from streams.settings import Settings
-from streams.topics import create_topics
+from streams.topics import create_topics, user_state_changelog
 from tests.encode_harness import served, until
 from tests.integration.conftest import fresh_settings, read_all
 from tests.models_world import Feed, assert_states, content_prior, other_artifact, saved, seen
@@ -30,7 +31,7 @@ def penchant(settings: Settings, *arguments: str) -> Result:
 def states(settings: Settings, version: str) -> dict[bytes, bytes]:
     """As the changelog of the model has them."""
     control = Control(settings)
-    entry = control.asked().named(version)
+    entry = control.soon().named(version)
     control.close()
     kept: dict[bytes, bytes] = {}
     for message in read_all(settings, changelog_of(settings, entry)):
@@ -46,32 +47,33 @@ def all_shown(settings: Settings, feed: Feed) -> None:
     until("all outputs", lambda: len(seen(settings).causes) >= feed.count)
 
 
-def test_a_model_takes_over_and_gives_back_under_load(kafka: LocalCluster, tmp_path: Path) -> None:
+def test_a_model_takes_over_and_gives_back_under_load(
+    kafka: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "CHUNK_BYTES", 50_000)
     settings = fresh_settings(kafka.bootstrap_servers, tmp_path / "one", partitions=2)
-    beside = msgspec.structs.replace(
-        settings, app=msgspec.structs.replace(settings.app, data=str(tmp_path / "two"))
-    )
     create_topics(settings)
     folder = saved(tmp_path / "model")
-    feed = Feed(settings)
-    feed.send(400)
-    with ExitStack() as stack:
-        stack.enter_context(served(InterestsWorker(settings)))
-        stack.enter_context(served(InterestsWorker(beside)))
+    feed = Feed(settings, interval=0.02)
+    feed.send(200)
+    with served(InterestsWorker(settings)):
         with feed:
             before = penchant(settings, "models", "list")
             assert before.exit_code == 0 and "serves, by the settings" in before.stdout, before.output
             made = penchant(settings, "models", "promote", folder)
             assert made.exit_code == 0 and "other-1" in made.stdout, made.output
-            listed = penchant(settings, "models", "list").stdout
-            assert "other-1" in listed and "ndcg@10: 0.1234" in listed
-            assert "rollback` goes back" in listed
+            again = penchant(settings, "models", "promote", "other-1")
+            assert again.exit_code == 0 and "serves now" in again.stdout, again.output
+        listed = penchant(settings, "models", "list").stdout
+        assert "other-1" in listed and "ndcg@10: 0.1234" in listed
+        assert "rollback` goes back" in listed
         all_shown(settings, feed)
         found = seen(settings)
         found.check(feed)
         assert found.models() == ["content-prior-1", "other-1"]
-        print("gap", found.gap(2))
         assert_states(states(settings, "other-1"), feed, other_artifact())
+        shown = penchant(settings, "user", "show", "user-1")
+        assert shown.exit_code == 0 and f"{len(feed.rows['user-1'])} events" in shown.stdout, shown.output
         with feed:
             back = penchant(settings, "models", "rollback")
             assert back.exit_code == 0 and "content-prior-1" in back.stdout, back.output
@@ -80,3 +82,38 @@ def test_a_model_takes_over_and_gives_back_under_load(kafka: LocalCluster, tmp_p
     found.check(feed)
     assert found.models() == ["content-prior-1", "other-1"]
     assert_states(states(settings, content_prior().version), feed, content_prior())
+
+
+def test_a_trimmed_log_is_refused_with_the_first_offset_that_is_gone(
+    kafka: LocalCluster, tmp_path: Path
+) -> None:
+    settings = fresh_settings(kafka.bootstrap_servers, tmp_path / "data", partitions=1)
+    create_topics(settings)
+    Feed(settings).send(20)
+    source, admin = settings.topics.interactions_encoded, admin_client(settings.kafka)
+    for answer in admin.delete_records([TopicPartition(source, 0, 7)]).values():
+        answer.result(30)
+    refused = penchant(settings, "models", "promote", saved(tmp_path / "model"))
+    assert refused.exit_code == 1
+    assert f"{source}-0: offsets 0 to 6 are gone" in refused.output
+    assert "topics.retention_hours" in refused.output
+    cancelled = penchant(settings, "models", "cancel")
+    assert "other-1 is not built any more" in cancelled.stdout
+    assert "idle" in penchant(settings, "models", "list").stdout
+    unknown = penchant(settings, "models", "promote", "nobody")
+    assert unknown.exit_code == 1 and "known: content-prior-1" in unknown.output
+
+
+def test_states_of_another_model_than_the_settings_name_are_refused(
+    kafka: LocalCluster, tmp_path: Path
+) -> None:
+    """The command may run with other settings than the workers."""
+    settings = fresh_settings(kafka.bootstrap_servers, tmp_path / "data", partitions=1)
+    create_topics(settings)
+    made = empty(1, 0xABCD)
+    client = producer(settings.kafka)
+    client.produce(user_state_changelog(settings), encode(made)[0], KIND_FUSION + b"u", partition=0)
+    assert client.flush(30) == 0
+    refused = penchant(settings, "models", "promote", saved(tmp_path / "model"))
+    assert refused.exit_code == 1
+    assert "has states of model 0000abcd" in refused.output and "model.artifact" in refused.output
