@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import torch
+import xxhash
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -28,6 +29,17 @@ class SentenceShape(NamedTuple):
     pooling: Pool
     dense: torch.nn.Sequential
     """Layers behind the pooling; often none."""
+
+    @property
+    def digest(self) -> str:
+        """Of the layers' kinds and numbers; empty where there are none."""
+        if not len(self.dense):
+            return ""
+        found = xxhash.xxh3_64(" ".join(type(layer).__name__ for layer in self.dense).encode())
+        for name, tensor in sorted(self.dense.state_dict().items()):
+            found.update(f" {name} {tuple(tensor.shape)} ".encode())
+            found.update(tensor.contiguous().numpy().tobytes())
+        return found.hexdigest()
 
 
 def sentence_shape(files: ModelFiles) -> SentenceShape:

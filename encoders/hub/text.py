@@ -45,7 +45,9 @@ class HubText:
             shape = sentence_shape(files)
             model = placed(weights.model, files)
             self._tokens = Tokens(files, model.config)
-            self._read, how = _reader(model, shape, files.device), shape.pooling
+            # A model without layers on top keeps the version that it had before they were looked at.
+            how = f"{shape.pooling} {shape.digest}".strip()
+            self._read = _reader(model, shape, files.device)
         self.name = files.name
         self._hub = hub
         self._cost = batch_tokens(files)

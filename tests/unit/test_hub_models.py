@@ -312,6 +312,20 @@ def test_a_broken_file_names_the_setting(tmp_path: Path, broken: str) -> None:
         HubText(files(copy))
 
 
+def test_other_layers_on_top_are_another_version(tmp_path: Path) -> None:
+    """Vectors of either would be mixed where both had one version."""
+    copy = copied("sentence", tmp_path)
+    first = HubText(files(copy))
+    assert first.version == text("sentence").version
+    config, weights = copy / "2_Dense" / "config.json", copy / "2_Dense" / "model.safetensors"
+    config.write_text(config.read_text().replace("Tanh", "ReLU"))
+    second = HubText(files(copy))
+    save_file({name: -tensor for name, tensor in load_file(weights).items()}, weights)
+    third = HubText(files(copy))
+    assert len({first.version, second.version, third.version}) == 3
+    assert not np.allclose(second.encode(TEXTS), third.encode(TEXTS), atol=1e-3)
+
+
 def test_a_module_that_is_not_known_is_refused(tmp_path: Path) -> None:
     copy = copied("sentence", tmp_path)
     content = (copy / "modules.json").read_text()
