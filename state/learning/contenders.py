@@ -40,6 +40,7 @@ CONTENDERS: dict[str, Contender] = {
     "recent-popularity": Contender("baselines.counting:recent_popularity"),
     "recency-mean": Contender("baselines.nearest:recency_mean", by_content=True),
     "item-knn": Contender("baselines.nearest:item_knn"),
+    "following": Contender("baselines.following:following"),
     "als": Contender("baselines.factors:als", drawn=True),
     "bpr": Contender("baselines.factors:bpr", drawn=True),
     "content-prior": Contender("baselines.priors:prior", by_content=True),

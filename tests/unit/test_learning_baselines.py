@@ -14,6 +14,7 @@ from state.fusions import FUSIONS
 from state.judging import LIKE, PARTS, RATE, Judges
 from state.layout import DIM
 from state.learning.baselines.counting import RecentPopularity
+from state.learning.baselines.following import Following, pair_counts
 from state.learning.baselines.nearest import ItemKnn, RecencyMean, similarities
 from state.learning.baselines.priors import served
 from state.learning.contenders import CONTENDERS, contender
@@ -226,3 +227,23 @@ def test_users_without_a_past_do_not_turn_likes_around(split: Split, known: Item
     likes = np.concatenate([told > np.median(told), np.zeros(len(shown), np.bool_)])
     least, most = from_scores((np.concatenate([told, shown]), likes), np.array([-0.5, 0.8], np.float32))
     assert least < most
+
+
+def test_following_counts_what_comes_next_as_the_served_strategy_does() -> None:
+    train = events(
+        *[(user, item, step) for user in range(30) for step, item in enumerate((0, 1, 2))], items=4
+    )
+    counts, taken = pair_counts(train)
+    assert counts.toarray()[:3, :3].tolist() == [[0, 30, 30], [0, 0, 30], [0, 0, 0]]
+    assert taken.tolist() == [30, 30, 30, 0]
+    (scores,) = Following(train).scores(after(train, 2))
+    expected = [-np.inf, 2 ** (-1 / 3) * 30 / 50, (1 + 2 ** (-1 / 3)) * 30 / 50, -np.inf]
+    assert scores.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_following_takes_no_item_twice_in_a_row_and_nothing_that_was_rejected() -> None:
+    views, skip = [Action.VIEW] * 4, Action.SKIP
+    train = events((0, 0, 0), (0, 1, 1), (0, 1, 2), (0, 2, 3), actions=[*views[:3], skip], items=4)
+    counts, taken = pair_counts(train)
+    assert counts.toarray()[:3, :3].tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert taken.tolist() == [1, 1, 0, 0]

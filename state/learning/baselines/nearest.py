@@ -63,7 +63,7 @@ class ItemKnn:
         self._half_life = half_life
 
     def scores(self, histories: Histories) -> Float32:
-        sparse = _scipy()
+        sparse = scipy_sparse()
         past = histories.padded(WINDOW)
         rows, places = np.nonzero(past.mask)
         weights = recency_weights(past, self._half_life)[rows, places]
@@ -75,7 +75,7 @@ class ItemKnn:
 def similarities(train: Interactions, shrink: float, count: int = NEIGHBOURS) -> Any:
     """A sparse matrix [items, items]: in row j the similarities of items i to j, of which j is among the
     `count` nearest of i: |users of both| / (sqrt(|users of i| |users of j|) + shrink)."""
-    sparse = _scipy()
+    sparse = scipy_sparse()
     ones = np.ones(len(train), np.float32)
     taken = sparse.csr_matrix((ones, (train.user, train.item)), shape=(train.users, train.items))
     taken.data[:] = 1.0
@@ -87,13 +87,13 @@ def similarities(train: Interactions, shrink: float, count: int = NEIGHBOURS) ->
         other = both.col != both.row + start
         rows, cols, common = both.row[other], both.col[other], both.data[other]
         values = common / (lengths[rows + start] * lengths[cols] + shrink)
-        kept = _largest(rows, values, count)
+        kept = largest(rows, values, count)
         shape = (min(_TOGETHER, train.items - start), train.items)
         blocks.append(sparse.csr_matrix((values[kept], (rows[kept], cols[kept])), shape=shape))
     return sparse.vstack(blocks).T.tocsr()
 
 
-def _largest(rows: NDArray[np.int32], values: Float32, count: int) -> NDArray[np.int64]:
+def largest(rows: NDArray[np.int32], values: Float32, count: int) -> NDArray[np.int64]:
     """Places of the `count` largest values of each row."""
     order = np.lexsort((-values, rows))
     ordered = rows[order]
@@ -101,7 +101,7 @@ def _largest(rows: NDArray[np.int32], values: Float32, count: int) -> NDArray[np
     return np.asarray(order[np.arange(len(order)) - first < count], np.int64)
 
 
-def _scipy() -> Any:
+def scipy_sparse() -> Any:
     try:
         from scipy import sparse
     except ImportError as error:
