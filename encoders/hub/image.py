@@ -11,7 +11,7 @@ from encoders.base import Float32, Modality
 from encoders.device import on_device
 from encoders.hub.files import ModelFiles
 from encoders.hub.pooling import finished, pooled
-from encoders.hub.towers import TEXT_PARTS, NamedClasses, has_towers, named_classes, tower_output
+from encoders.hub.towers import TEXT_PARTS, NamedClasses, has_towers, named_classes, naming, tower_output
 from encoders.hub.weights import Weights, image_processor, load_weights, placed, version_of, without
 from encoders.image.classes import CLASSES, ClassShares, top_shares
 
@@ -33,7 +33,8 @@ class HubImage:
         self._model = placed(without(weights.model, *TEXT_PARTS), files, convolutional=True)
         self._batch = files.hub.batch_cost or BATCH_PICTURES
         hub = files.hub
-        self.version = version_of(files, weights, "image", hub.pooling, hub.dimensions, hub.normalise)
+        options = (hub.pooling, hub.dimensions, hub.normalise, *naming(files, weights.model))
+        self.version = version_of(files, weights, "image", *options)
         self.dim = self._vectors([np.zeros((32, 32, 3), np.uint8)]).shape[1]
         if hub.dimensions > self.dim:
             raise files.problem(f"its vectors have {self.dim} dimensions", "make `dimensions` smaller")

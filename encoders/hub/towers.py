@@ -78,6 +78,12 @@ class NamedClasses:
         return found
 
 
+def naming(files: ModelFiles, model: Any) -> tuple[object, ...]:
+    """What of the settings changes the vectors of the classes' names; nothing where it is as it comes."""
+    said = (files.hub.prefix, files.hub.max_tokens)
+    return said if has_towers(model) and any(said) else ()
+
+
 def named_classes(files: ModelFiles, model: Any) -> NamedClasses:
     """By the text tower of the model, which is of no further use then."""
     import copy

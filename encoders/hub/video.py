@@ -13,7 +13,7 @@ from encoders.device import on_device
 from encoders.hub.files import ModelFiles
 from encoders.hub.image import last_layer
 from encoders.hub.pooling import finished
-from encoders.hub.towers import TEXT_PARTS, NamedClasses, has_towers, named_classes, tower_output
+from encoders.hub.towers import TEXT_PARTS, NamedClasses, has_towers, named_classes, naming, tower_output
 from encoders.hub.weights import Weights, image_processor, load_weights, placed, version_of, without
 from encoders.image.classes import CLASSES, ClassShares, top_shares
 
@@ -41,7 +41,8 @@ class HubVideo:
             self._classes = named_classes(files, weights.model)
         self._model = placed(without(weights.model, *TEXT_PARTS), files)
         self._batch = max(1, (hub.batch_cost or BATCH_FRAMES) // self._frames)
-        self.version = version_of(files, weights, "video", hub.pooling, hub.dimensions, hub.normalise)
+        options = (hub.pooling, hub.dimensions, hub.normalise, *naming(files, weights.model))
+        self.version = version_of(files, weights, "video", *options)
         self.dim = self._vectors([np.zeros((1, 32, 32, 3), np.uint8)]).shape[1]
         if hub.dimensions > self.dim or (self._classes is not None and hub.dimensions):
             raise files.problem(f"its vectors have {self.dim} dimensions", "leave `dimensions` at 0")

@@ -137,6 +137,19 @@ def test_both_towers_give_the_vectors_that_the_model_compares() -> None:
     np.testing.assert_allclose(hub_image(files(folder)).encode(images), both.image_embeds.numpy(), atol=1e-5)
 
 
+def test_what_changes_the_names_of_classes_changes_the_version() -> None:
+    """Classes reach the shared space: vectors with others must not pass for the same."""
+    plain, prefixed = (hub_image(files(tiny_models.tiny("clip"), prefix=prefix)) for prefix in ("", "dog "))
+    image = [picture(1)]
+    shares = [encoder.encode_with_classes(image)[1] for encoder in (plain, prefixed)]  # type: ignore[attr-defined]
+    assert not np.array_equal(shares[0].shares, shares[1].shares)
+    assert plain.version != prefixed.version
+    videos = [hub_video(files(tiny_models.tiny("xclip"), prefix=prefix)).version for prefix in ("", "dog ")]
+    assert videos[0] != videos[1]
+    without = [hub_image(files(tiny_models.tiny("vit"), prefix=prefix)).version for prefix in ("", "dog ")]
+    assert without[0] == without[1]
+
+
 def test_a_picture_is_of_the_class_whose_name_lies_closest() -> None:
     encoder: Any = hub_image(files(tiny_models.tiny("clip")))
     vectors, classes = encoder.encode_with_classes([picture(1), picture(3)])
