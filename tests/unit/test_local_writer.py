@@ -86,6 +86,7 @@ def test_versions_tell_models_and_options_apart(model: LocalModel) -> None:
         ("/no/such/file.gguf", "no such file"),
         (str(tiny("vit")), "language.model"),
     ],
+    ids=["none", "no folder", "no file", "a model of pictures"],
 )
 def test_what_is_no_language_model_is_refused(name: str, told: str) -> None:
     with pytest.raises(ArtifactError, match=told):
