@@ -52,7 +52,7 @@ def decode(states: Sequence[bytes | None], model: int) -> Records:
     if strangers.any():
         raise CodecError(
             f"state of artifact {int(stored['model'][strangers][0]):08x} met artifact {model:08x}: "
-            "replay the events into a fresh state"
+            "promote that one (`penchant models promote`), or replay the events into a fresh state"
         )
     if len(held) == len(states):
         return stored

@@ -102,7 +102,8 @@ class Control:
 
 def write(settings: Settings, topic: str, records: Mapping[bytes, bytes | None]) -> None:
     """Append the records, and wait until they are there. Raises EngineError."""
-    client = kafka.producer(settings.kafka, overrides={"linger.ms": 0})
+    # A record that comes twice does no harm, and an id against that takes a while to get.
+    client = kafka.producer(settings.kafka, overrides={"linger.ms": 0, "enable.idempotence": False})
     failures: list[str] = []
 
     def delivered(error: kafka.KafkaError | None, _: kafka.Message) -> None:
