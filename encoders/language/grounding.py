@@ -3,7 +3,8 @@
 A sentence may be made of three things alone: names of statements, a closed list of words that claim nothing,
 and words that claim something about the names around them (liking, trend, time, rank). Anything else would
 be a claim that no statement makes, so the sentence is dropped, as it is where a claim differs from what the
-statements say. Nothing that stands in a name is read as anything but a name.
+statements say. Nothing that stands in a name is read as anything but a name. Names in quotes come out as the
+statements have them.
 """
 
 import unicodedata
@@ -13,13 +14,16 @@ from encoders.language.base import Description, Rejected, Request, Sentence
 from encoders.language.claims import Clause, clauses
 from encoders.language.known import Known
 from encoders.language.masking import has_personal_data
-from encoders.language.reading import Piece, Reader, Token, quotes, units
+from encoders.language.reading import Piece, Reader, Token, quotes, requoted, units
 from encoders.language.sanitising import has_markup, reads_as_instruction, visible
 from encoders.language.tags import keywords_of, tags_of
 from encoders.language.tongue import Cue, Tongue
 from encoders.language.tongues import TONGUES
 
-VERSION = "grounding-1"
+VERSION = "grounding-2"
+LONGEST_BARE = 5
+"""Titles of more words stand in quotes: their words would read as the sentence's own."""
+_OPENING = frozenset('“"《「')
 
 
 def grounded(request: Request, description: Description) -> Description:
@@ -84,7 +88,10 @@ class Check:
         if key in self._said:
             return Rejected(line, "repeated")
         self._said.add(key)
-        return Sentence(line, tuple(self._known.statements[number].id for number in sorted(cites)))
+        written = requoted(line, lambda name: self._known.spelled(name, cites))
+        if len(written) > self._tongue.most_characters:
+            return Rejected(line, "too-long")
+        return Sentence(written, tuple(self._known.statements[number].id for number in sorted(cites)))
 
     def _harmful(self, line: str) -> str:
         """What no sentence may be, whatever the statements say."""
@@ -99,7 +106,8 @@ class Check:
     def _unknown(self, line: str, tokens: Sequence[Token], pieces: Sequence[Piece]) -> str:
         """The reason for which a unit that is no name and no word of the language cannot stay."""
         quoted = quotes(line)
-        if quoted is None or not all(self._known.may_be_quoted(name) for name in quoted):
+        named = quoted is not None and all(self._known.may_be_quoted(name) for name in quoted)
+        if not named or any(self._is_bare_title(line, tokens, piece) for piece in pieces):
             return "unknown-name"
         self._known.read(tokens, pieces)
         for piece in pieces:
@@ -117,6 +125,12 @@ class Check:
             opens = piece.first == 0
             return "unknown-name" if written[:1].isupper() and not opens else "unknown-word"
         return ""
+
+    def _is_bare_title(self, line: str, tokens: Sequence[Token], piece: Piece) -> bool:
+        if piece.last - piece.first <= LONGEST_BARE or not self._known.is_title(piece):
+            return False
+        start = tokens[piece.first].start
+        return line[max(0, start - 1) : start] not in _OPENING
 
     @staticmethod
     def _some_known(pieces: Iterable[Piece]) -> bool:

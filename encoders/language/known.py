@@ -15,6 +15,8 @@ FIRST = 3
 NEARLY = 0.8
 _OPPOSED = frozenset({Kind.DISLIKED})
 _WHOLE_KINDS = frozenset({Kind.MODALITY, Kind.TIME})
+_TITLES = frozenset({Kind.LIKED, Kind.DISLIKED, Kind.SEARCH})
+"""What is named in full or not at all: half a title is a phrase of somebody else's."""
 
 
 class Known:
@@ -42,7 +44,11 @@ class Known:
         self._loose = {}
         said = {token.unit for token in tokens}
         full = {number for piece in pieces for number in piece.statements}
-        enough = full | {number for number in range(len(self.statements)) if self._covered(number, said)}
+        enough = full | {
+            number
+            for number, one in enumerate(self.statements)
+            if one.kind not in _TITLES and self._covered(number, said)
+        }
         for piece in pieces:
             if piece.cue is None and not piece.statements:
                 unit = tokens[piece.first].unit
@@ -57,6 +63,15 @@ class Known:
         key = key_of(text, self._tongue.fold)
         return key in self.names or key in self._detail_names
 
+    def spelled(self, text: str, cited: Iterable[int]) -> str:
+        """A name as its statement has it, with the article and the dots of a title that was cut; those that
+        are cited go first. Anything else as it is."""
+        numbers = self.names.get(key_of(text, self._tongue.fold), frozenset())
+        first = sorted(numbers & set(cited)) or sorted(numbers)
+        known = [self.statements[number].text for number in first]
+        same = (name for name in known if name.casefold() == text.casefold())
+        return next(same, known[0]) if known else text
+
     def meant_by(self, piece: Piece) -> frozenset[int]:
         """Numbers of the statements that a piece of the sentence read last speaks of; none for mere words."""
         if piece.statements:
@@ -66,6 +81,10 @@ class Known:
         fixed = FIXED.get(piece.cue)
         number = self._fixed.get(fixed) if fixed is not None else None
         return frozenset() if number is None else frozenset({number})
+
+    def is_title(self, piece: Piece) -> bool:
+        """Whether a piece names items or searches, and nothing else."""
+        return bool(piece.statements) and all(self.kind(number) in _TITLES for number in piece.statements)
 
     def is_missing(self, piece: Piece) -> bool:
         """Whether a piece names a modality or a time of day that no statement speaks of."""

@@ -10,6 +10,7 @@ from encoders.text.terms import MARKS, UNSPACED
 _UNIT = re.compile(f"[{UNSPACED}]|(?:[^\\W_{UNSPACED}]|[{MARKS}])+(?:['’](?:[^\\W_{UNSPACED}]|[{MARKS}])+)*")
 _QUOTED = re.compile(r"“([^”]+)”|《([^》]+)》|\"([^\"]+)\"|「([^」]+)」")
 
+_ENDINGS = ",.;:!?，。；：！？"
 _MARKS = '“”"《》「」'
 
 
@@ -47,6 +48,17 @@ def quotes(text: str) -> list[str] | None:
     if any(mark in rest for mark in _MARKS):
         return None
     return [next(part for part in found.groups() if part) for found in _QUOTED.finditer(text)]
+
+
+def requoted(text: str, spelled: Callable[[str], str]) -> str:
+    """The text with each quoted name spelled anew; signs that stand within the quotes go behind them."""
+
+    def again(found: re.Match[str]) -> str:
+        inner = found.group()[1:-1]
+        name = inner.rstrip(_ENDINGS)
+        return f"{found.group()[0]}{spelled(name)}{found.group()[-1]}{inner[len(name) :]}"
+
+    return _QUOTED.sub(again, text)
 
 
 class Reader:

@@ -174,3 +174,39 @@ def test_every_reason_is_a_known_one() -> None:
     texts = [*DROPPED_ENGLISH, *DROPPED_CHINESE]
     reasons = {one.reason for text in texts for one in judged(text).rejected}
     assert reasons <= set(REJECTIONS)
+
+
+LONG = Statement("l8", Kind.LIKED, "Venus. The second planet of the system and the most inhospitable…")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("They liked “robin on a branch”.", "They liked “A robin on a branch”."),
+        (
+            "They liked “Snowy owl,” and “robin on a branch.”",
+            "They liked “Snowy owl”, and “A robin on a branch”.",
+        ),
+        (
+            "They liked “Venus. The second planet of the system and the most inhospitable”.",
+            f"They liked “{LONG.text}”.",
+        ),
+        ("They searched for “Steam Engine”.", "They searched for “steam engine”."),
+    ],
+)
+def test_names_in_quotes_come_out_as_the_statements_have_them(text: str, left: str) -> None:
+    asked = request(*EVERYTHING, LONG)
+    assert [one.text for one in grounded(asked, written(text)).sentences] == [left]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "They liked Venus (the second planet of the system) and the most inhospitable.",
+        "They liked the second planet of the system and the most inhospitable.",
+        "They liked the robin and the branch.",
+    ],
+)
+def test_a_title_is_no_phrase_of_the_sentence(text: str) -> None:
+    """A long one without quotes, or a part of one."""
+    assert not grounded(request(*EVERYTHING, LONG), written(text)).sentences
