@@ -28,7 +28,7 @@ class Small(torch.nn.Module):
 EXAMPLE = torch.linspace(-1, 1, 8).reshape(2, 4)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return cache_folder()
@@ -98,6 +98,9 @@ def test_a_broken_graph_is_thrown_away(folder: Path) -> None:
     (folder / f"small-torch{torch.__version__}.onnx").write_bytes(b"broken")
     assert exported(Small().eval(), "small", (EXAMPLE,), 1) is None
     assert exported(Small().eval(), "small", (EXAMPLE,), 1) is not None
+
+
+# Exporting the real models takes ten seconds of CPU: their graphs stay in the cache of whoever runs this.
 
 
 @pytest.mark.usefixtures("runtime")
