@@ -166,18 +166,22 @@ def test_a_forgotten_user_is_not_described_and_one_who_comes_back_is(made: Setti
 
 def test_who_has_not_come_for_long_is_described_no_more(made: Settings) -> None:
     expiring = replace(made, interests=replace(made.interests, expire_days=30.0))
-    with running(expiring), served(InterestsWorker(expiring)), served(DescribeWorker(expiring)):
-        act(expiring, "ann", "birds", 0, days_ago=40)
-        until("a description", lambda: described(expiring, "ann", "birds"))
-        # Whichever partition is hers, somebody there is about now.
-        for number in range(4):
-            act(expiring, f"user-{number}", "boats", 0)
-        until("the null", lambda: records(expiring, "ann")[-1] is None)
-        until("the others", lambda: all(described(expiring, f"user-{n}", "boats") for n in range(4)))
-        act(expiring, "ann", "cakes", 100)
-        until("a new description", lambda: described(expiring, "ann", "cakes"))
+    with running(expiring), served(DescribeWorker(expiring)):
+        with served(InterestsWorker(expiring)):
+            act(expiring, "ann", "birds", 0, days_ago=40)
+            until("a description", lambda: described(expiring, "ann", "birds"))
+            # Whichever partition is hers, somebody there is about now.
+            for number in range(4):
+                act(expiring, f"user-{number}", "boats", 0)
+            until("the others", lambda: all(described(expiring, f"user-{n}", "boats") for n in range(4)))
+        # A worker looks through its users at its start, and then every ten minutes.
+        with served(InterestsWorker(expiring)):
+            until("the null", lambda: records(expiring, "ann")[-1] is None)
+            act(expiring, "ann", "cakes", 100)
+            until("a new description", lambda: described(expiring, "ann", "cakes"))
     latest = records(expiring, "ann")[-1]
     assert latest is not None and "birds" not in latest.summary
+    assert all(records(expiring, f"user-{number}")[-1] is not None for number in range(4))
 
 
 def test_who_was_forgotten_while_no_worker_ran_is_not_described_again(made: Settings) -> None:
