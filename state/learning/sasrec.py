@@ -5,7 +5,7 @@ from typing import ClassVar
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from state.learning.dropout import Dropout
 from state.learning.interactions import Bool
@@ -42,8 +42,11 @@ class _Block(nn.Module):
         """`later` [l, l]: minus infinity where the column stands behind the row, else zero."""
         parts = self.asking(self.before_attention(x)).unflatten(2, (3, self._heads, -1))
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        shares = torch.softmax(query @ key.transpose(2, 3) * self._scale + later, dim=3)
-        seen = self.dropout(shares) @ value
+        if self.training:
+            shares = torch.softmax(query @ key.transpose(2, 3) * self._scale + later, dim=3)
+            seen = self.dropout(shares) @ value
+        else:
+            seen = scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.dropout(self.answer(seen.transpose(1, 2).flatten(2)))
         bent: Tensor = x + self.dropout(self.out(self.dropout(gelu(self.into(self.before_bend(x))))))
         return bent

@@ -70,7 +70,7 @@ class Trainer:
         self._events = events_of(task.train)
         self._clock = time.process_time if self._device.type == "cpu" else time.perf_counter
         self._spent: dict[str, float] = defaultdict(float)
-        self._steps = 0
+        self._steps = self._epochs = 0
 
     def run(self, tell: Tell = lambda done: None, resume: bool = False) -> Outcome:
         """`tell` is told the part of the epochs that are done. Raises LearningError where there is nothing to
@@ -95,6 +95,7 @@ class Trainer:
             begun = self._clock()
             course.losses.append(self._epoch(course.epoch, objective, optimiser, tell))
             course.epoch += 1
+            self._epochs += 1
             with self._timed("validation"):
                 course.found.append(self._validation(course.losses[-1]))
             course.seconds.append(self._clock() - begun)
@@ -106,7 +107,7 @@ class Trainer:
             tell(course.epoch / self._schedule.epochs)
         tell(1.0)
         self.model.load_state_dict(best)
-        return Outcome(course, self._profile(course.epoch))
+        return Outcome(course, self._profile())
 
     def _is_over(self, course: Course) -> bool:
         return course.epoch - course.best_epoch >= self._schedule.patience
@@ -171,11 +172,10 @@ class Trainer:
             torch.cuda.synchronize()
         self._spent[part] += self._clock() - begun
 
-    def _profile(self, epochs: int) -> dict[str, float]:
-        return {
-            part: round(1000 * self._spent[part] / max(1, epochs if part == "validation" else self._steps), 3)
-            for part in PARTS
-        }
+    def _profile(self) -> dict[str, float]:
+        """Of what was trained here: what a training before it was cut off took is not known."""
+        counts = {part: max(1, self._epochs if part == "validation" else self._steps) for part in PARTS}
+        return {part: round(1000 * self._spent[part] / counts[part], 3) for part in PARTS}
 
 
 def ndcg(model: SequentialRecommender, targets: Targets, cut: int = CUT) -> float:

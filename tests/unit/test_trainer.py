@@ -1,5 +1,6 @@
 """Training: it learns what can be learnt, comes to the same again, and goes on where it was cut off."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from state.learning.metrics import per_event
 from state.learning.optimiser import OptimiserSettings
 from state.learning.protocol import Task
 from state.learning.ranks import RankingOptions, rank
+from state.learning.sasrec import SasShape
 from state.learning.sequences import events_of, training_pieces
 from state.learning.sequential import ABLATION, KINDS, Plan, build, train
 from state.learning.splits import Split, leave_one_out
@@ -73,6 +75,16 @@ class Cut(Exception):
     """What ends a training from outside."""
 
 
+def test_the_baseline_attends_in_training_as_when_it_is_asked() -> None:
+    shape = SasShape(dropout=0.0)
+    made = build(Plan("sasrec", sasrec=shape), task(SPLIT), CPU)
+    batch = training_pieces(SPLIT.train, events_of(SPLIT.train), 32, 0).batch(np.arange(5))
+    with torch.inference_mode():
+        training = made.train()(batch, made.candidates()).queries
+        asked = made.eval()(batch, made.candidates()).queries
+    torch.testing.assert_close(training, asked, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_was_cut_off_comes_to_the_same(kind: str, tmp_path: Path) -> None:
     whole = train(plan(kind, 2), task(SPLIT), lambda done: None, CPU)
@@ -90,6 +102,23 @@ def test_a_training_that_was_cut_off_comes_to_the_same(kind: str, tmp_path: Path
     assert again.outcome.course.losses == whole.outcome.course.losses
     for name, number in whole.model.state_dict().items():
         torch.testing.assert_close(again.model.state_dict()[name], number, rtol=0, atol=0)
+
+
+def test_times_are_of_what_was_trained_since_it_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("state.learning.trainer.time.process_time", lambda: next(ticks))
+
+    def stop(done: float) -> None:
+        if done > 0.7:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train(plan("gru4rec", 2), task(SPLIT), stop, CPU, tmp_path)
+    again = train(plan("gru4rec", 2), task(SPLIT), lambda done: None, CPU, tmp_path)
+    assert again.outcome.course.epoch == 2
+    assert set(again.outcome.profile.values()) == {1000.0}
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
