@@ -20,8 +20,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)
 	$(BIN)/penchant demo
 
+# Two processes, each with a broker of its own: half of the time is waiting.
 test: lint
-	$(BIN)/python -m pytest -m "not gpu and not soak" $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not soak" $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
