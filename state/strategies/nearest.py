@@ -52,7 +52,8 @@ class NearestRows:
     def changed(self, columns: Columns, rows: Sequence[int], count: int) -> None:
         """Bring rows to what the columns say; `count` rows are in use."""
         if count <= self._above:
-            self._index = None
+            with self._lock:
+                self._index = None
             return
         if self._index is None or self._replaced > _STALE * count:
             self._build(columns, count)
@@ -64,9 +65,12 @@ class NearestRows:
     def search(self, asked: Float32, count: int) -> Int64:
         """About the `count` rows of the largest inner products with float32 [n, 64]: int64 [n, count],
         NO_ROW where there are no more."""
-        with self._lock:
-            found = self._index.search(np.ascontiguousarray(asked), count, threads=1)
         out = np.full((len(asked), count), NO_ROW)
+        with self._lock:
+            # The writer may have let go of it since it was ready.
+            if self._index is None:
+                return out
+            found = self._index.search(np.ascontiguousarray(asked), count, threads=1)
         if len(asked) == 1:
             out[0, : len(found.keys)] = np.asarray(found.keys, np.int64).reshape(-1)[:count]
             return out

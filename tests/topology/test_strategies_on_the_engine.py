@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from state.catalogue import Catalogue
 from state.events import ACTIONS, Action, Row, RowKind
@@ -12,6 +13,7 @@ from state.slots import item_hash
 from state.strategies.following import entries_of
 from state.trending import ItemDelta, ItemSignal, decode_signal
 from streams.engine.processor import Output
+from streams.errors import SettingsError
 from streams.interests.processor import KIND_PROFILE, InterestsProcessor
 from streams.interests.signals import SignalsProcessor, half_life_ms, learned, memory_of
 from streams.partitioning import partition_of
@@ -168,3 +170,8 @@ def test_by_default_nothing_more_is_told_of_items() -> None:
         for output in world.users.read(TOPICS.item_deltas)
     ]
     assert [(delta.followed, delta.taken, delta.explored) for delta in deltas] == [({}, 0, 0)] * 2
+
+
+def test_settings_that_lack_something_name_the_key_and_the_mend() -> None:
+    with pytest.raises(SettingsError, match=r"recommend\.weights\.collaborative.*set recommend\.neighbours"):
+        World(RecommendSettings(weights={"collaborative": 1.0}))

@@ -372,3 +372,25 @@ def test_the_index_follows_items_as_they_come_change_and_go() -> None:
     assert not world.recommender._index.ready or len(world.recommender._index) == len(world.catalogue)
     (slate,) = world.slates([past])
     assert not {f"item-{n}" for n in range(2, 30)} & set(slate.items)
+
+
+@pytest.mark.skipif(not INDEXED, reason="takes penchant[index]")
+def test_where_filters_leave_little_all_items_are_looked_at() -> None:
+    """Almost everything near the user was seen, so that the index brings next to nothing to be shown."""
+    stock = [item(number) for number in range(300)]
+    options = {"candidates": 20, "top_k": 10, "diversity": 0.0}
+    past = [row("u", turn, stock[6 * turn], Action.LIKE) for turn in range(48)]
+    (whole,) = World(stock, msgspec.convert(options, RecommendSettings)).slates([past])
+    world = World(stock, msgspec.convert({**options, "index_above": 100}, RecommendSettings))
+    (found,) = world.slates([past])
+    assert set(whole.items[:2]) == set(found.items[:2]) == {"item-288", "item-294"}
+    assert len(set(whole.items) & set(found.items)) >= 9
+
+
+@pytest.mark.skipif(not INDEXED, reason="takes penchant[index]")
+def test_an_index_that_was_let_go_of_while_it_was_asked_shows_nothing_wrong() -> None:
+    world = World(STOCK, RecommendSettings(index_above=50))
+    index = world.recommender._index
+    assert index is not None
+    index.changed(world.catalogue.columns, [], 1)
+    assert (index.search(np.ones((2, 64), np.float32), 5) == -1).all()
