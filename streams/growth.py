@@ -20,7 +20,7 @@ from streams.engine.whole import load_whole
 from streams.errors import ChangelogCut, TopicError
 from streams.groups import committed, groups_of, living
 from streams.interests.marks import KIND_MARK, mark_hash
-from streams.models.live import settled_model
+from streams.models.live import forget_former, settled_model
 from streams.partitioning import partition_of, partition_of_hash
 from streams.raw import RawRecord
 from streams.reading import Stretch, read, whole
@@ -99,6 +99,8 @@ class Growth:
                 self._restore(number, stores[number])
             misplaced = self._check_drained(counts, stores)
             strays = self._check_partitioner(counts, stores)
+            # Its states stay in as many partitions as there were.
+            forget_former(self._settings)
             self._grow((self._states, self._packs), self._wanted)
             users = self._move(stores, tell)
             self._grow((self._events,), self._wanted)

@@ -46,11 +46,12 @@ class Feed:
     interval: float = 0.004
     rows: dict[str, list[Row]] = field(default_factory=dict)
     raw: dict[int, int] = field(default_factory=dict)
+    start: int = 0
 
     def __post_init__(self) -> None:
         self._client = kafka.producer(self.settings.kafka, overrides={"linger.ms": 0})
         self._stop = threading.Event()
-        self._number = 0
+        self._number = self.start
         self._thread: threading.Thread | None = None
 
     def send(self, count: int) -> None:

@@ -125,7 +125,8 @@ class Builder:
             self._frozen[number] = max(versions.place, self._bounds[number])
             self._bounds[number] = max(versions.place, self._bounds[number])
             self._reach(number, versions.place)
-            if strays(store, number, self.partitions) > versions.strays + _MAX_STRAYS:
+            away, users = strays(store, number, self.partitions)
+            if away - versions.strays > _MAX_STRAYS * users:
                 raise EngineError(
                     f"{self._source}-{number}: has packs from before `penchant topics grow`, of users who "
                     "are in another partition now: no states can be made of them. A deployment with another "

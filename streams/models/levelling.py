@@ -21,23 +21,23 @@ BATCH = 500
 _FIRST_LOOK = 256
 
 
-def strays(store: Store, number: int, partitions: int) -> float:
-    """Share of the users in the store whom murmur2 puts into another partition."""
+def strays(store: Store, number: int, partitions: int) -> tuple[int, int]:
+    """How many users of the store murmur2 puts into another partition, and how many there are."""
     away = count = 0
     for key, _ in store.scan(KIND_FUSION):
         count += 1
         away += partition_of(key[1:], partitions) != number
-    return away / max(count, 1)
+    return away, count
 
 
 class Versions:
     """The versions of a partition's users under the serving model, as of one place of its changelog."""
 
-    def __init__(self, place: int, ahead: dict[bytes, int], strays: float) -> None:
+    def __init__(self, place: int, ahead: dict[bytes, int], strays: int) -> None:
         self.place = place
         """Source offset."""
         self.strays = strays
-        """Share of the users' records that lie where murmur2 does not put them."""
+        """How many of the users lie where murmur2 does not put them."""
         self._ahead = ahead
 
     def raises(self, store: Store, artifact: Artifact) -> Iterator[dict[bytes, bytes | None]]:
@@ -61,7 +61,7 @@ def serving_versions(
     """
     stretches = whole(settings, changelog, settled=False)
     (stretch,) = (s for s in stretches if s.partition == number)
-    away = count = 0
+    away: set[bytes] = set()
     ahead: dict[bytes, int] = {}
     place, batch = 0, dict[bytes, bytes | None]()
     for record in read(settings, [stretch]):
@@ -70,14 +70,16 @@ def serving_versions(
             place = Place.decode(record.value).source
         elif key.startswith(KIND_FUSION):
             batch[key] = record.value
-            count += 1
-            away += partition_of(key[1:], len(stretches)) != number
+            if record.value is None:
+                away.discard(key)
+            elif partition_of(key[1:], len(stretches)) != number:
+                away.add(key)
         if len(batch) >= BATCH:
             _compare(batch, store, ahead)
             batch = {}
             tell()
     _compare(batch, store, ahead)
-    return Versions(place, ahead, away / max(count, 1))
+    return Versions(place, ahead, len(away))
 
 
 def last_place(settings: Settings, changelog: str, number: int) -> int | None:

@@ -3,13 +3,15 @@
 import time
 from dataclasses import dataclass
 
+import msgspec
+
 from state.artifact import Artifact, load_artifact
 from state.errors import StateError
 from streams import kafka
 from streams.errors import EngineError, PromotionError
 from streams.models.artifacts import fetch_artifact
-from streams.models.board import Board, Entry, changelog_of, owner_of
-from streams.models.control import Control
+from streams.models.board import POINTER, Board, Entry, changelog_of, owner_of
+from streams.models.control import Control, PointerWriter
 from streams.settings import Settings
 from streams.topics import SilentCluster, partition_counts
 
@@ -110,6 +112,18 @@ def settled_model(settings: Settings) -> Live:
             "that it serves"
         )
     return Live(settings, board.entries[board.pointer.live])
+
+
+def forget_former(settings: Settings) -> None:
+    """There is no way back to the model that served before. Raises PromotionError, and TopicError."""
+    control = Control(settings)
+    try:
+        pointer = control.soon().pointer
+    finally:
+        control.close()
+    if pointer is not None and pointer.former is not None:
+        changed = msgspec.structs.replace(pointer, former=None)
+        PointerWriter(settings).write({POINTER: msgspec.json.encode(changed)})
 
 
 def whole_model(board: Board, partitions: int) -> Entry | None:

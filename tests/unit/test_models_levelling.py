@@ -1,7 +1,5 @@
 """What a new model takes over of the one before: versions that are higher, slates that wait."""
 
-import pytest
-
 from state.codec import version_of
 from state.merging import raised
 from state.prior import content_prior
@@ -30,19 +28,20 @@ def test_versions_are_raised_where_they_are_lower_and_nowhere_else() -> None:
     _compare(users(low=7, same=5, high=2, gone=4, new=6), store, ahead)
     _compare({KIND_FUSION + b"gone": None}, store, ahead)
     assert ahead == {KIND_FUSION + b"low": 7, KIND_FUSION + b"new": 6}
-    (changes,) = Versions(0, ahead, 0.0).raises(store, PRIOR)
+    (changes,) = Versions(0, ahead, 0).raises(store, PRIOR)
     store.write(changes)
     found = {key[1:]: version_of(value) for key, value in store.scan(KIND_FUSION)}
     assert found == {b"low": 7, b"same": 5, b"high": 9, b"new": 6}
-    assert not list(Versions(0, ahead, 0.0).raises(store, PRIOR))
+    assert not list(Versions(0, ahead, 0).raises(store, PRIOR))
 
 
 def test_users_where_murmur2_does_not_put_them_are_counted() -> None:
     store, names = MemoryStore(), [f"user-{number}" for number in range(40)]
     store.write({KIND_FUSION + name.encode(): state(1) for name in names})
     away = sum(partition_of(name.encode(), 2) != 0 for name in names)
-    assert strays(store, 0, 2) == pytest.approx(away / 40)
-    assert strays(store, 0, 1) == 0
+    assert 0 < away < 40
+    assert strays(store, 0, 2) == (away, 40)
+    assert strays(store, 0, 1) == (0, 40)
 
 
 def test_slates_that_wait_are_those_of_the_model_before() -> None:
