@@ -3,12 +3,12 @@
     OMP_NUM_THREADS=1 python tests/bench/bench_strategies.py --cache FOLDER [--seeds 5] [--only collaborative]
         [--fusions] [--weights '{"interest": 1, "collaborative": 0.4}'] [--json FILE]
 
-The catalogue is the demo's (pictures, titles, sounds, clips; real vectors, aligned without labels). 24 viewers
-of the demo (`streams/demo/viewers.py`), each with two hidden tastes among the categories, do 60 things each;
-after 30, one of the tastes changes. Half of what they do starts from their slate, so each strategy lives with
-what it shows. 150 others, with tastes of their own, did 40 things each before, without slates: what they took
-is what collaboration and demand rest on. All of it goes through both processors on the real engine; there is
-no broker. Columns, mean and deviation between seeds:
+The catalogue is the demo's (pictures, titles, sounds, clips; real vectors, aligned without labels). 24
+viewers of the demo (`streams/demo/viewers.py`), each with two hidden tastes among the categories, do 60
+things each; after 30, one of the tastes changes. Half of what they do starts from their slate, so each
+strategy lives with what it shows. 150 others, with tastes of their own, did 40 things each before, without
+slates: what they took is what collaboration and demand rest on. All of it goes through both processors on
+the real engine; there is no broker. Columns, mean and deviation between seeds:
 
 taste      share of slate in the tastes, events 11 to 30
 both       the weaker taste's share of the slate, events 11 to 30 (.5 is perfect balance)
