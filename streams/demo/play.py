@@ -35,7 +35,10 @@ class Script:
 
 
 class Play:
-    """Sends the viewers' events to `interactions` and hands their slates to the judge."""
+    """Sends the viewers' events to `interactions` and hands their slates to the judge.
+
+    Make it a second before it runs: a new producer asks for its id twice a second, and events wait for that.
+    """
 
     def __init__(self, settings: Settings, observer: Observer, judge: Judge) -> None:
         self._topic = settings.topics.interactions
@@ -46,8 +49,6 @@ class Play:
 
     def run(self, viewers: list[Viewer], script: Script, each_tick: Callable[[int], None]) -> None:
         """All events of all viewers, in random order at the script's rate, then wait for the last slates."""
-        # Connects: the first events would wait for it, and count as late.
-        self._producer.list_topics(self._topic, _LIMIT_SECONDS)
         order = [viewer for viewer in viewers for _ in range(script.events_each)]
         random.Random(script.seed).shuffle(order)
         start = time.monotonic()

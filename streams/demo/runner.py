@@ -61,7 +61,6 @@ def run_demo(options: DemoOptions, console: Console) -> Report:
         commands = ("encode", "interests", "describe")
         ports = dict(zip(commands, free_ports(len(commands)), strict=True))
         with workers(settings, options.folder, ports):
-            load_items(items, settings, console)
             return _perform(options.script, items, settings, console)
 
 
@@ -115,9 +114,11 @@ def _perform(script: Script, items: Sequence[Item], settings: Settings, console:
     judge = Judge(shelf, settings.recommend.top_k)
     viewers = make_viewers(shelf, script.viewers, script.seed)
     observer = Observer(settings)
+    play = Play(settings, observer, judge)
+    load_items(items, settings, console)
     observer.start()
     try:
-        _play(Play(settings, observer, judge), viewers, script, observer, console)
+        _play(play, viewers, script, observer, console)
     finally:
         observer.stop()
     if observer.failure is not None:
