@@ -198,7 +198,7 @@ class FaustHost(Generic[RowT]):
         """What this worker waits for is level: a new assignment gives it its part."""
         if not app.rebalancing and self._standbys.due() and time.monotonic() > self._next_rejoin:
             self._next_rejoin = time.monotonic() + _REJOIN_SECONDS
-            _log.info("%s: copies of %s are level: asking the group for them", self._group, self._told.awaited)
+            _log.info("%s: copies are level: asking the group for %s", self._group, self._told.awaited)
             await app.rejoin()
 
 
