@@ -167,13 +167,14 @@ def host_class(engine: str) -> Any:
 def run_product(job: Job, ticker: Ticker, stop: threading.Event) -> None:
     """The whole interests worker, with the count taken at its processor."""
     from streams.interests import worker
+    from streams.models import serving
 
-    made = worker.InterestsProcessor
+    made = serving.InterestsProcessor
 
     def processor(*parts: Any) -> Any:
         return Counted(made(*parts), ticker)
 
-    worker.InterestsProcessor = processor  # type: ignore[misc,assignment]
+    serving.InterestsProcessor = processor  # type: ignore[misc,assignment]
     worker.InterestsWorker(job.settings).run(stop)
 
 
