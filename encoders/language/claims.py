@@ -138,4 +138,7 @@ def _merged(parts: Iterator[Clause]) -> list[Clause]:
             soft = part.soft if soft is None else soft and part.soft
     if found and waiting:
         found[-1].cues += waiting
+        if soft and not set(waiting) - TRENDS.keys():
+            # "food, hobbies and rising": a trend of nothing, in the place of a name.
+            found[-1].mentions.append(frozenset())
     return found

@@ -20,8 +20,8 @@ from encoders.language.tags import keywords_of, tags_of
 from encoders.language.tongue import Cue, Tongue
 from encoders.language.tongues import TONGUES
 
-VERSION = "grounding-2"
-LONGEST_BARE = 5
+VERSION = "grounding-3"
+LONGEST_BARE = 4
 """Titles of more words stand in quotes: their words would read as the sentence's own."""
 _OPENING = frozenset('“"《「')
 

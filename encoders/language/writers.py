@@ -7,7 +7,7 @@ import msgspec
 
 from encoders.errors import ArtifactError, LanguageError
 from encoders.language import grounding
-from encoders.language.base import Description, Request, Writer
+from encoders.language.base import Description, Kind, Request, Writer
 from encoders.language.breaker import Breaker
 from encoders.language.grounding import grounded
 from encoders.language.sanitising import prepared
@@ -19,13 +19,16 @@ OPEN = "open"
 """The model was not asked, because it had kept failing."""
 UNGROUNDED = "ungrounded"
 """The model was asked, and nothing that it wrote held."""
+_LEADING = "led-1"
+"""Changes with what is put before a model's words."""
 
 
 class SafeWriter:
     """A writer whose descriptions are always grounded, and always there.
 
     Names are made harmless and personal data masked before it reads them, what it writes is checked, and
-    where it fails or nothing is left, the template writes. Not for calls from several threads at once.
+    where it fails or nothing is left, the template writes. Where it leaves a main topic out, the template's
+    sentence on the main topics leads. Not for calls from several threads at once.
     """
 
     def __init__(self, writer: Writer, template: Template, breaker: Breaker, max_sentences: int) -> None:
@@ -35,6 +38,8 @@ class SafeWriter:
         self._max_sentences = max_sentences
         self.name = writer.name
         self.version = f"{writer.version} {grounding.VERSION}"
+        if writer.name != template.name:
+            self.version += f" {_LEADING}"
 
     @property
     def is_broken(self) -> bool:
@@ -78,7 +83,7 @@ class SafeWriter:
         else:
             checked = self._checked(request, outcome)
             if checked.sentences or not request.statements:
-                return checked
+                return self._led(request, checked)
             dropped = checked
         (written,) = self._template.write([request])
         if isinstance(written, LanguageError):
@@ -86,6 +91,21 @@ class SafeWriter:
         found = self._checked(request, written)
         rejected = (dropped.rejected if dropped else ()) + found.rejected
         return msgspec.structs.replace(found, rejected=rejected, fallback=reason)
+
+    def _led(self, request: Request, checked: Description) -> Description:
+        """The description with all main topics named."""
+        names = {one.id: one.text for one in request.statements}
+        topics = tuple(one for one in request.statements if one.kind is Kind.TOPIC and one.weight > 0)
+        (written,) = self._template.write([msgspec.structs.replace(request, statements=topics)])
+        if isinstance(written, LanguageError) or not written.sentences:
+            return checked
+        lead = written.sentences[0]
+        named = {names[cited] for sentence in checked.sentences for cited in sentence.cites}
+        if {names[cited] for cited in lead.cites} <= named:
+            return checked
+        leading = self._checked(request, msgspec.structs.replace(written, sentences=(lead,)))
+        sentences = (*leading.sentences, *checked.sentences)[: self._max_sentences]
+        return msgspec.structs.replace(checked, sentences=sentences)
 
     def _checked(self, request: Request, description: Description) -> Description:
         found = grounded(request, description)

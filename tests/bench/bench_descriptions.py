@@ -23,11 +23,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from encoders.errors import LanguageError
 from encoders.language.base import Description, Request, Writer
+from encoders.language.breaker import Breaker
 from encoders.language.grounding import grounded
 from encoders.language.local import LocalModel
 from encoders.language.sanitising import prepared
 from encoders.language.settings import LanguageSettings
 from encoders.language.template import Template
+from encoders.language.writers import SafeWriter
 from state.facts import read_facts
 from state.fusion import Fusion
 from state.items import EncodedItem
@@ -104,6 +106,24 @@ class Kept:
         return self._known[key]
 
 
+class _Said:
+    """What a writer has written already, in the same order."""
+
+    def __init__(self, writer: Writer, written: list[Description | LanguageError]) -> None:
+        self.name, self.version = writer.name, writer.version
+        self._written = written
+
+    def write(self, requests: Sequence[Request]) -> list[Description | LanguageError]:
+        return self._written
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _never_breaks() -> Breaker:
+    return Breaker(1_000_000, 1.0, lambda: 0.0)
+
+
 def requests_of(users: Sequence[Reader], items: Sequence[EncodedItem]) -> list[Request]:
     """What is asked of a writer about each user, in English."""
     return states_of(users, items)[2]
@@ -164,7 +184,10 @@ def report(
         f"checking {1e3 * check_seconds / count:.2f} ms"
     )
     kept = [one.sentences if one is not None else () for one in after]
-    for label, sentences in (("before the check", before), ("after the check", kept)):
+    published = SafeWriter(_Said(writer, written), Template(MOST_SENTENCES), _never_breaks(), MOST_SENTENCES)
+    whole = [one.sentences if isinstance(one, Description) else () for one in published.write(requests)]
+    stages = (("before the check", before), ("after the check", kept), ("as published", whole))
+    for label, sentences in stages:
         verdicts = [
             judge.judge(user, (sentence.text for sentence in each))
             for user, each in zip(users, sentences, strict=True)

@@ -31,6 +31,7 @@ HELD_ENGLISH = {
     "“Pumpkin pie” and sports are disliked.": {"d1", "t4"},
 }
 DROPPED_ENGLISH = {
+    "They are drawn to trains, birds and rising.": "unknown-word",
     "This user likes cats.": "unknown-word",
     "This user lives in Paris.": "unknown-word",
     "This user likes birds and works as a doctor.": "unknown-word",

@@ -45,10 +45,26 @@ def one(writer: SafeWriter, wanted: Request) -> Description:
 
 
 def test_what_holds_is_kept_and_the_rest_told() -> None:
-    found = one(safe(FakeModel(written("They like birds.", "They like cats."))), request(BIRDS, TRAINS))
+    found = one(safe(FakeModel(written("They like birds.", "They like cats."))), request(BIRDS))
     assert [sentence.text for sentence in found.sentences] == ["They like birds."]
     assert [dropped.text for dropped in found.rejected] == ["They like cats."]
     assert found.model == "model" and found.fallback == ""
+
+
+def test_a_main_topic_that_the_model_left_out_is_named_first() -> None:
+    found = one(safe(FakeModel(written("They like birds."))), request(BIRDS, TRAINS))
+    lead, *rest = found.sentences
+    assert "birds" in lead.text and "trains" in lead.text
+    assert set(lead.cites) == {BIRDS.id, TRAINS.id}
+    assert [sentence.text for sentence in rest] == ["They like birds."]
+    assert found.model == "model" and found.fallback == ""
+
+
+def test_what_is_put_before_does_not_make_it_too_long() -> None:
+    model = FakeModel(written("They like birds."))
+    writer = SafeWriter(model, Template(), Breaker(3, 60.0, lambda: 0.0), 1)
+    (sentence,) = one(writer, request(BIRDS, TRAINS)).sentences
+    assert "trains" in sentence.text
 
 
 def test_the_template_writes_where_nothing_holds() -> None:
@@ -135,7 +151,7 @@ def test_the_default_is_the_template() -> None:
 def test_a_configured_endpoint_is_asked() -> None:
     with serving(lambda page, _: page.say_sentences("They like birds.")) as server:
         writer = configured_writer(LanguageSettings(backend="http", model="some-model", endpoint=server.url))
-        found = one(writer, request())
+        found = one(writer, request(BIRDS))
         writer.close()
     assert found.model == "some-model"
     assert [(sentence.text, sentence.cites) for sentence in found.sentences] == [
