@@ -38,7 +38,8 @@ class SafeWriter:
         self._max_sentences = max_sentences
         self.name = writer.name
         self.version = f"{writer.version} {grounding.VERSION}"
-        if writer.name != template.name:
+        self._is_led = writer.name != template.name
+        if self._is_led:
             self.version += f" {_LEADING}"
 
     @property
@@ -83,7 +84,7 @@ class SafeWriter:
         else:
             checked = self._checked(request, outcome)
             if checked.sentences or not request.statements:
-                return self._led(request, checked)
+                return self._led(request, checked) if self._is_led else checked
             dropped = checked
         (written,) = self._template.write([request])
         if isinstance(written, LanguageError):

@@ -33,13 +33,11 @@ _PLAIN: dict[str, type[Interest] | type[Heads] | type[Content]] = {
 
 def blend_of(settings: RecommendSettings, demanded: Demanded, judges: Judges | None) -> Blend | None:
     """None where no weights are set. Raises ModelError for a strategy that lacks what it rests on."""
-    weights = {name: weight for name, weight in settings.weights.items() if weight > 0}
+    weights: dict[str, float] = {name: weight for name, weight in settings.weights.items() if weight > 0}
     if not weights:
         return None
-    made: dict[str, Strategy] = {}
-    for name in weights:
-        made[name] = _strategy(name, settings, demanded, judges)
-    return Blend(made, dict(weights.items()), settings.blend == "ranks")
+    made: dict[str, Strategy] = {name: _strategy(name, settings, demanded, judges) for name in weights}
+    return Blend(made, weights, settings.blend == "ranks")
 
 
 def _strategy(name: str, settings: RecommendSettings, demanded: Demanded, judges: Judges | None) -> Strategy:

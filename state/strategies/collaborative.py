@@ -58,11 +58,10 @@ class Collaborative:
 
     def __init__(self, half_life_ms: float) -> None:
         self._half_life_ms = half_life_ms
-        self._last: tuple[Ask, Evidence] | None = None
+        self._last: tuple[Ask, Evidence, tuple[Int64, NDArray[np.float64]]] | None = None
 
     def propose(self, ask: Ask, count: int) -> Int64:
-        evidence = self.evidence(ask)
-        keys, sums = evidence.sums()
+        evidence, (keys, sums) = self._worked_out(ask)
         users, rows = np.divmod(keys, evidence.width)
         out = np.full((len(ask.audience), count), NO_ROW)
         if not len(keys):
@@ -78,8 +77,7 @@ class Collaborative:
         return out
 
     def rate(self, ask: Ask, rows: Int64) -> Float32:
-        evidence = self.evidence(ask)
-        unique, sums = evidence.sums()
+        evidence, (unique, sums) = self._worked_out(ask)
         if not len(unique):
             return np.full(rows.shape, -np.inf, np.float32)
         keys = evidence.keys_of(rows)
@@ -88,10 +86,14 @@ class Collaborative:
         return np.asarray(np.where(found, sums.take(places), -np.inf), np.float32)
 
     def evidence(self, ask: Ask) -> Evidence:
-        """Worked out once for all that is asked of one batch."""
+        return self._worked_out(ask)[0]
+
+    def _worked_out(self, ask: Ask) -> tuple[Evidence, tuple[Int64, NDArray[np.float64]]]:
+        """The evidence and its sums, once for all that is asked of one batch."""
         if self._last is None or self._last[0] is not ask:
-            self._last = (ask, self._gathered(ask))
-        return self._last[1]
+            evidence = self._gathered(ask)
+            self._last = (ask, evidence, evidence.sums())
+        return self._last[1:]
 
     def _gathered(self, ask: Ask) -> Evidence:
         readouts, catalogue = ask.audience.readouts, ask.field.catalogue

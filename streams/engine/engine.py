@@ -14,7 +14,7 @@ from streams.dead_letters import produce_dead_letter, set_aside
 from streams.engine.faults import Fault, fault_from
 from streams.engine.guard import Admission, Delivery, admit
 from streams.engine.journal import Cancelled, Changes, Journal
-from streams.engine.partition import Opening, Partition
+from streams.engine.partition import Opening, Partition, opened
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY
 from streams.engine.processor import Effects, Output, Processor, Work
 from streams.engine.remarks import tell_of_raw
@@ -113,20 +113,15 @@ class Engine(Generic[RowT]):
     def open(self, number: int, cancelled: Cancelled = lambda: False) -> Partition:
         """Fence and restore a partition, which may take long. Follow with `adopt` or `discard`."""
         store = self._resources.store(number)
-        try:
-            journal = self._resources.journal(number)
-            try:
-                skip, used = self._options.skip_trimmed, self._changelog
-                opening = Opening(number, self._label(number), store, journal, cancelled, skip, used)
-                partition = opening.run()
-                self._resources.check(partition, cancelled)
-                return partition
-            except BaseException:
-                journal.close()
-                raise
-        except BaseException:
-            store.close()
-            raise
+
+        def opens(journal: Journal) -> Partition:
+            skip, used = self._options.skip_trimmed, self._changelog
+            opening = Opening(number, self._label(number), store, journal, cancelled, skip, used)
+            partition = opening.run()
+            self._resources.check(partition, cancelled)
+            return partition
+
+        return opened(store, lambda: self._resources.journal(number), opens)
 
     def adopt(self, partition: Partition) -> int:
         """Let an opened partition take part. Returns the source offset to read it from."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from state.store import Store
@@ -105,6 +106,17 @@ class Opening:
             )
         _log.error("%s: the source topic was made anew: it is read from its start", self.label)
         return replace(place, source=facts.source_start, topic=facts.source_topic)
+
+
+def opened(store: Store, journal: Callable[[], Journal], opens: Callable[[Journal], Partition]) -> Partition:
+    """What `opens` makes of the store and the journal; where it fails, both are closed."""
+    with ExitStack() as held:
+        held.callback(store.close)
+        made = journal()
+        held.callback(made.close)
+        partition = opens(made)
+        held.pop_all()
+    return partition
 
 
 def _not_before(place: Place, facts: Facts, label: str) -> Place:

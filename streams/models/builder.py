@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.artifact import Artifact
-from state.catalogue import Catalogue
-from state.fusion import Fusion
 from streams import kafka
 from streams.engine.engine import Engine, Loss
 from streams.engine.guard import Delivery
@@ -22,11 +20,10 @@ from streams.engine.kafka_engine import EngineSpec, group_of, kafka_engine, kafk
 from streams.engine.partition import FOREVER, Partition, Quiet
 from streams.engine.place import PLACE_KEY, Place
 from streams.errors import EngineError, OwnershipLost, SourceTrimmed, Superseded
-from streams.interests.identity import IdentityProcessor
-from streams.interests.processor import InterestsProcessor
 from streams.models.board import INTERESTS, Entry, spec_of
 from streams.models.control import Control
 from streams.models.levelling import last_place, serving_versions, strays
+from streams.models.serving import processor_of
 from streams.settings import Settings
 from streams.topics import partition_counts, user_state_changelog
 
@@ -147,9 +144,7 @@ class Builder:
             self._hints.close()
 
     def _made(self) -> Engine:  # type: ignore[type-arg]
-        fusion = Fusion(self._artifact)
-        interests = InterestsProcessor(fusion, Catalogue(fusion, self._artifact.space), self.settings)
-        processor = IdentityProcessor(interests, self._artifact, self.settings)
+        _, processor = processor_of(self.settings, self._artifact)
         return kafka_engine(self.settings, self.spec, processor, self._standbys, self._check)
 
     def _check(self, partition: Partition, cancelled: Cancelled) -> None:

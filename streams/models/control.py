@@ -100,6 +100,15 @@ class Control:
         self.board = board
 
 
+def read_board(settings: Settings) -> Board:
+    """The board as it is now. Raises TopicError, and EngineError."""
+    control = Control(settings)
+    try:
+        return control.soon()
+    finally:
+        control.close()
+
+
 def write(settings: Settings, topic: str, records: Mapping[bytes, bytes | None]) -> None:
     """Append the records, and wait until they are there. Raises EngineError."""
     # A record that comes twice does no harm, and an id against that takes a while to get.

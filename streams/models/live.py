@@ -11,7 +11,7 @@ from streams import kafka
 from streams.errors import EngineError, PromotionError
 from streams.models.artifacts import fetch_artifact
 from streams.models.board import POINTER, Board, Entry, changelog_of, owner_of
-from streams.models.control import Control, PointerWriter
+from streams.models.control import Control, PointerWriter, read_board
 from streams.settings import Settings
 from streams.topics import SilentCluster, partition_counts
 
@@ -93,11 +93,7 @@ def live_model(settings: Settings) -> Live:
 def settled_model(settings: Settings) -> Live:
     """The model that serves, for commands that move states. Raises PromotionError while another one is on
     its way, EngineError, and TopicError."""
-    control = Control(settings)
-    try:
-        board = control.soon()
-    finally:
-        control.close()
+    board = read_board(settings)
     if board.pointer is None:
         return Live(settings, None)
     source = settings.topics.interactions_encoded
@@ -116,11 +112,7 @@ def settled_model(settings: Settings) -> Live:
 
 def forget_former(settings: Settings) -> None:
     """There is no way back to the model that served before. Raises PromotionError, and TopicError."""
-    control = Control(settings)
-    try:
-        pointer = control.soon().pointer
-    finally:
-        control.close()
+    pointer = read_board(settings).pointer
     if pointer is not None and pointer.former is not None:
         changed = msgspec.structs.replace(pointer, former=None)
         PointerWriter(settings).write({POINTER: msgspec.json.encode(changed)})

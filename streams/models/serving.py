@@ -54,11 +54,16 @@ class Served:
 
 def served(settings: Settings, artifact: Artifact, entry: Entry | None = None) -> Served:
     """Its tail is not started yet."""
+    catalogue, processor = processor_of(settings, artifact)
+    return Served(entry, artifact, CatalogueTail(settings, catalogue), processor)
+
+
+def processor_of(settings: Settings, artifact: Artifact) -> tuple[Catalogue, IdentityProcessor]:
+    """What folds and ranks under a model, over a catalogue that is still empty."""
     fusion = Fusion(artifact)
     catalogue = Catalogue(fusion, artifact.space)
     interests = InterestsProcessor(fusion, catalogue, settings)
-    processor = IdentityProcessor(interests, artifact, settings)
-    return Served(entry, artifact, CatalogueTail(settings, catalogue), processor)
+    return catalogue, IdentityProcessor(interests, artifact, settings)
 
 
 class ModelServing:

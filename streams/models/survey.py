@@ -8,7 +8,7 @@ from state.errors import StateError
 from streams import kafka
 from streams.errors import PromotionError
 from streams.models.board import Board, Entry, changelog_of
-from streams.models.control import Control
+from streams.models.control import read_board
 from streams.models.levelling import last_place
 from streams.settings import Settings
 from streams.topics import partition_counts
@@ -27,11 +27,7 @@ class Model:
 
 def survey(settings: Settings) -> list[Model]:
     """The model that serves first. Where none was ever promoted, that of the settings alone."""
-    control = Control(settings)
-    try:
-        board = control.soon()
-    finally:
-        control.close()
+    board = read_board(settings)
     if board.pointer is None:
         try:
             artifact = load_artifact(settings.model.artifact)

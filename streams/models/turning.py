@@ -15,7 +15,7 @@ from state.store import Store
 from streams.engine.journal import Cancelled
 from streams.engine.kafka_engine import EngineSpec, journal_names
 from streams.engine.kafka_journal import KafkaJournal
-from streams.engine.partition import Opening, Partition, Quiet
+from streams.engine.partition import Opening, Partition, Quiet, opened
 from streams.engine.processor import KIND_HELD
 from streams.errors import EngineError, Superseded
 from streams.models.board import Board, Entry, models_topic, spec_of, turned_key
@@ -89,18 +89,12 @@ class LiveCheck:
         """The partition under the former model: fenced, level, and never written again."""
         spec = spec_of(self._settings, entry, self._base)
         store = self._former_store(spec, partition.number)
-        try:
-            names = journal_names(self._settings, spec)
-            journal = KafkaJournal(self._settings.kafka, names, partition.number)
-            try:
-                label = f"{partition.label} of {entry.version}"
-                return Opening(partition.number, label, store, journal, cancelled).run()
-            except BaseException:
-                journal.close()
-                raise
-        except BaseException:
-            store.close()
-            raise
+        names, label = journal_names(self._settings, spec), f"{partition.label} of {entry.version}"
+        return opened(
+            store,
+            lambda: KafkaJournal(self._settings.kafka, names, partition.number),
+            lambda journal: Opening(partition.number, label, store, journal, cancelled).run(),
+        )
 
 
 def _held_instead(store: Store, former: Store) -> dict[bytes, bytes | None]:
