@@ -1,6 +1,7 @@
 """The only door to confluent-kafka: clients with the settings that the delivery contract needs."""
 
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -56,6 +57,7 @@ __all__ = [
     "consumer",
     "may_pass",
     "producer",
+    "seek_when_ready",
     "watermarks",
 ]
 
@@ -63,6 +65,7 @@ Config = Mapping[str, str | int | float | bool]
 
 _NOTHING: Config = MappingProxyType({})
 _REFRESH_SECONDS = 5.0
+_SEEK_SECONDS = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -154,6 +157,20 @@ def watermarks(reader: Consumer, topic: str, partition: int, seconds: float) -> 
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
     low, high = found
     return low, high
+
+
+def seek_when_ready(reader: Consumer, place: TopicPartition, seconds: float) -> None:
+    """Seek; a partition that has just come is not ready for it for a moment. Raises KafkaException."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            reader.seek(place)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
+                raise
+            time.sleep(_SEEK_SECONDS)
+        else:
+            return
 
 
 def admin_client(settings: KafkaSettings) -> AdminClient:

@@ -66,6 +66,9 @@ class TopicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     item_vectors: Name = "item-vectors"
     interest_descriptions: Name = "interest-descriptions"
     partitions: Count = 4
+    item_deltas_partitions: Count = 1
+    """Of `item_deltas`, which has a record a batch for each item that something happened to. The transaction
+    of a batch writes to all of them, so that few make it fast; one bears what several workers send."""
     replication: Count = 1
     retention_hours: Annotated[float, Meta(gt=0)] = 168.0
     repartition: bool = False
@@ -92,7 +95,9 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The encode worker."""
 
     batch_records: Count = 256
-    linger_ms: Annotated[int, Meta(ge=0)] = 1
+    interval_ms: Annotated[int, Meta(ge=0)] = 40
+    """Least time between the starts of two batches that are not full: fewer, larger transactions leave the
+    brokers and all that follows more time. After a pause, the first batch starts at once."""
     media_budget_seconds: Seconds = 1.0
     """How long an event may wait for its media before they are masked. They are fetched again beside the
     stream, for up to `fetch.timeout_seconds` a try, and amend the event when they come."""

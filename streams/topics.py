@@ -48,6 +48,8 @@ class TopicPlan(msgspec.Struct, frozen=True):
     name: str
     cleanup: CleanUp
     source: str | None = None
+    partitions: int | None = None
+    """Where it is not `topics.partitions`."""
     changelog: bool = False
     personal: bool = False
     """Whether it is about users: what was deleted must be gone from it soon, however quiet it is."""
@@ -86,7 +88,7 @@ def plan_topics(settings: Settings) -> list[TopicPlan]:
             else []
         ),
         TopicPlan(names.dead_letters, "delete"),
-        TopicPlan(names.item_deltas, "delete"),
+        TopicPlan(names.item_deltas, "delete", partitions=names.item_deltas_partitions),
         TopicPlan(names.item_signals, "compact"),
         TopicPlan(
             user_state_changelog(settings),
@@ -156,7 +158,8 @@ def _create_missing(settings: Settings) -> list[str]:
     for plan in plans:
         if plan.name in partitions:
             continue
-        partitions[plan.name] = partitions[plan.source] if plan.source else settings.topics.partitions
+        own = plan.partitions or settings.topics.partitions
+        partitions[plan.name] = partitions[plan.source] if plan.source else own
         config = topic_config(plan, settings)
         if plan.copies in existing:
             config["max.message.bytes"] = str(_record_bytes(admin, plan.copies) + COPY_BYTES)

@@ -17,6 +17,7 @@ from streams.kafka import (
     Message,
     TopicPartition,
     consumer,
+    seek_when_ready,
 )
 from streams.metrics import CONSUMER_LAG
 from streams.partitioning import partition_of
@@ -31,8 +32,8 @@ PLACING_SECONDS = 40.0
 PATIENCE_SECONDS = 1_800.0
 _CALL_SECONDS = 15.0
 _IDLE_SECONDS = 0.1
+_LINGER_SECONDS = 0.001
 _LAG_SECONDS = 2.0
-_SEEK_SECONDS = 0.02
 _REWIND_SECONDS = 5.0
 _DRAINED = 1_000
 _DRAIN_SECONDS = 0.2
@@ -86,6 +87,7 @@ class RawSource:
         self._check_at = 0.0
         self._failure: Exception | None = None
         self._lag_at = 0.0
+        self._next = 0.0
 
     def read_below(self, partitions: int) -> None:
         """Packs go to so many partitions. Where the first topic has more, the others are left alone.
@@ -106,14 +108,16 @@ class RawSource:
         self._starts.close()
 
     def read(self, limit: int, wait: bool) -> list[RawRecord]:
-        """Up to `limit` records: all that came within the linger time after the first one.
+        """Up to `limit` records: all that came until `encode.interval_ms` after the last ones, and at least
+        within a moment after the first one.
 
         Without `wait` only what is here already. Raises EngineError, SourceTrimmed among them.
         """
         generation = self.generation
         messages = self._consumer.consume(1, _IDLE_SECONDS if wait else 0.0)
         if messages and limit > 1:
-            messages += self._consumer.consume(limit - 1, self._settings.encode.linger_ms / 1000)
+            rest = self._next - time.monotonic() if wait else 0.0
+            messages += self._consumer.consume(limit - 1, max(_LINGER_SECONDS, rest))
         if self._failure is not None:
             raise self._failure
         self._measure_lag()
@@ -121,6 +125,8 @@ class RawSource:
         records = self.owned(self._record(message, now) for message in messages if self._good(message))
         if self._grown():
             records = self._before_growth(records)
+        if records:
+            self._next = time.monotonic() + self._settings.encode.interval_ms / 1000
         self._delivered.update(((record.topic, record.partition), record.offset + 1) for record in records)
         if self.generation != generation:
             # Ends that were reached before a partition went say nothing of what it is read from now.
@@ -236,24 +242,11 @@ class RawSource:
         committed = self._consumer.committed(partitions, timeout=_REWIND_SECONDS)
         for placed, start in self._starts.find(committed, self.positions).items():
             self._take(placed, start)
-            self._seek(TopicPartition(*placed, start.offset))
+            seek_when_ready(self._consumer, TopicPartition(*placed, start.offset), _CALL_SECONDS)
             if placed in self._left:
                 # What comes before the events that wait is read again, too.
                 self._left.discard(placed)
                 self._consumer.resume([TopicPartition(*placed)])
-
-    def _seek(self, place: TopicPartition) -> None:
-        """A partition that has just come is not ready to seek for a moment."""
-        deadline = time.monotonic() + _CALL_SECONDS
-        while True:
-            try:
-                self._consumer.seek(place)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
-                    raise
-                time.sleep(_SEEK_SECONDS)
-            else:
-                return
 
     def _assigned(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Errors cannot leave a callback of the client: `read` raises them."""

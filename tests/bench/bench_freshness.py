@@ -58,7 +58,7 @@ class Arrivals(threading.Thread):
 
     def run(self) -> None:
         topics = self._settings.topics
-        reader = kafka.consumer(self._settings.kafka, "bench", {"fetch.wait.max.ms": 5})
+        reader = kafka.consumer(self._settings.kafka, "bench", {"fetch.wait.max.ms": 50})
         decode = msgspec.json.Decoder(Interest).decode
         partitions = range(topics.partitions)
         reader.assign([kafka.TopicPartition(topics.interests, p, kafka.OFFSET_BEGINNING) for p in partitions])

@@ -4,6 +4,7 @@ import base64
 import json
 import random
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -59,6 +60,23 @@ def test_events_items_and_odd_input(settings: Settings) -> None:
     assert headers["topic"] == names.interactions.encode()
     assert headers["stage"] == b"encode"
     assert {"partition", "offset", "message", "time"} <= set(headers)
+
+
+def test_events_that_come_within_the_interval_share_a_transaction(settings: Settings) -> None:
+    count = 30
+    paced = msgspec.structs.replace(
+        settings, encode=msgspec.structs.replace(settings.encode, interval_ms=2_000)
+    )
+    with running(paced):
+        for number in range(count):
+            produce_json(
+                settings, settings.topics.interactions, [("user-1", event(1, event_id=f"e{number}")[1])]
+            )
+            time.sleep(0.02)
+        until("all to be covered", lambda: covered(settings) == count)
+    (packs,) = packs_of(settings).values()
+    assert [row.event_id for pack in packs for row in pack.rows] == [f"e{number}" for number in range(count)]
+    assert len(packs) <= count / 3
 
 
 def test_an_item_that_comes_late_amends_its_events(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from streams.settings import KafkaSettings, Settings
 from streams.topics import (
     check_topics,
     create_topics,
+    item_signals_changelog,
     partition_counts,
     topic_id,
     topic_values,
@@ -56,8 +57,10 @@ def test_followers_take_the_partitions_of_a_source_that_was_there(
         settings.topics.interactions_encoded,
         user_state_changelog(settings),
         settings.topics.items,
+        settings.topics.item_deltas,
+        item_signals_changelog(settings),
     ]
-    assert list(partition_counts(admin, names).values()) == [3, 3, 2]
+    assert list(partition_counts(admin, names).values()) == [3, 3, 2, 1, 1]
     assert check_topics(settings) == []
 
 
