@@ -63,7 +63,7 @@ def _feed(settings: Settings, plan: Plan, rate: float, seconds: float, raw: list
 
 
 def _read(settings: Settings, work: str, skip: int, ready: Signal, stop: Signal, answer: Connection) -> None:
-    reader = kafka.consumer(settings.kafka, f"{settings.app.name}-arrivals", {"fetch.wait.max.ms": 5})
+    reader = kafka.consumer(settings.kafka, f"{settings.app.name}-arrivals", {"fetch.wait.max.ms": 50})
     topic = settings.topics.interests
     places = [kafka.TopicPartition(topic, number) for number in range(settings.topics.partitions)]
     for place in places:
