@@ -96,8 +96,8 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     batch_records: Count = 256
     interval_ms: Annotated[int, Meta(ge=0)] = 40
-    """Least time between the starts of two batches that are not full: fewer, larger transactions leave the
-    brokers and all that follows more time. After a pause, the first batch starts at once."""
+    """A batch that is not full begins after a pause of twice the time of the one before, yet at most so long
+    after its start: fewer, larger transactions leave brokers and interests workers more of a busy machine."""
     media_budget_seconds: Seconds = 1.0
     """How long an event may wait for its media before they are masked. They are fetched again beside the
     stream, for up to `fetch.timeout_seconds` a try, and amend the event when they come."""
@@ -170,6 +170,13 @@ class DescribeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Name of the time zone, as in Europe/Berlin, in which times of day are told."""
 
 
+class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `penchant train model` does beside training."""
+
+    track: str = ""
+    """`tensorboard:FOLDER` or `wandb:PROJECT`, which is told every epoch; empty tells nobody."""
+
+
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where `/metrics`, `/healthz` and `/readyz` are served. Port 0 takes a free one, -1 serves none."""
 
@@ -200,6 +207,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recommend: RecommendSettings = RecommendSettings()
     actions: dict[str, str] = {}
     """Foreign action names to the known ones."""
+    train: TrainSettings = TrainSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

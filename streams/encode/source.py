@@ -33,6 +33,8 @@ PATIENCE_SECONDS = 1_800.0
 _CALL_SECONDS = 15.0
 _IDLE_SECONDS = 0.1
 _LINGER_SECONDS = 0.001
+_PAUSES = 2
+"""A pause to the time of the batch before: an idle machine hardly waits, a busy one makes larger batches."""
 _LAG_SECONDS = 2.0
 _REWIND_SECONDS = 5.0
 _DRAINED = 1_000
@@ -87,7 +89,7 @@ class RawSource:
         self._check_at = 0.0
         self._failure: Exception | None = None
         self._lag_at = 0.0
-        self._next = 0.0
+        self._began = 0.0
 
     def read_below(self, partitions: int) -> None:
         """Packs go to so many partitions. Where the first topic has more, the others are left alone.
@@ -108,15 +110,18 @@ class RawSource:
         self._starts.close()
 
     def read(self, limit: int, wait: bool) -> list[RawRecord]:
-        """Up to `limit` records: all that came until `encode.interval_ms` after the last ones, and at least
-        within a moment after the first one.
+        """Up to `limit` records: all that came within a moment after the first one, or in the pause that
+        follows the records before: twice as long as they took, yet no longer than `encode.interval_ms` from
+        their start.
 
         Without `wait` only what is here already. Raises EngineError, SourceTrimmed among them.
         """
         generation = self.generation
+        took = time.monotonic() - self._began
+        pause = min(self._settings.encode.interval_ms / 1000, (1 + _PAUSES) * took)
         messages = self._consumer.consume(1, _IDLE_SECONDS if wait else 0.0)
         if messages and limit > 1:
-            rest = self._next - time.monotonic() if wait else 0.0
+            rest = self._began + pause - time.monotonic() if wait else 0.0
             messages += self._consumer.consume(limit - 1, max(_LINGER_SECONDS, rest))
         if self._failure is not None:
             raise self._failure
@@ -126,7 +131,7 @@ class RawSource:
         if self._grown():
             records = self._before_growth(records)
         if records:
-            self._next = time.monotonic() + self._settings.encode.interval_ms / 1000
+            self._began = time.monotonic()
         self._delivered.update(((record.topic, record.partition), record.offset + 1) for record in records)
         if self.generation != generation:
             # Ends that were reached before a partition went say nothing of what it is read from now.

@@ -5,19 +5,22 @@ import json
 import random
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 from media import picture
+from msgspec.structs import replace
 
 from state.events import RowKind
 from state.items import EncodedItem
+from streams.encode.media import EncodedMedia, Found, MediaEncoder
 from streams.encode.vectors import from_wire
 from streams.encode.worker import EncodeWorker
 from streams.errors import SourceTrimmed, TopicError
-from streams.kafka import TopicPartition, admin_client
+from streams.kafka import TopicPartition, admin_client, producer
 from streams.settings import Settings
 from tests.encode_child import make_media
 from tests.encode_harness import (
@@ -62,21 +65,34 @@ def test_events_items_and_odd_input(settings: Settings) -> None:
     assert {"partition", "offset", "message", "time"} <= set(headers)
 
 
-def test_events_that_come_within_the_interval_share_a_transaction(settings: Settings) -> None:
-    count = 30
-    paced = msgspec.structs.replace(
-        settings, encode=msgspec.structs.replace(settings.encode, interval_ms=2_000)
-    )
-    with running(paced):
+def test_events_that_come_in_a_pause_share_a_transaction(settings: Settings) -> None:
+    count, slowness = 30, 0.2
+    paced = replace(settings, encode=replace(settings.encode, interval_ms=4_000))
+
+    def slow(settings: Settings, folder: Path, stack: ExitStack) -> MediaEncoder:
+        media = make_media(settings, folder, stack)
+        encode_found = media.encode_found
+
+        def encode(found: Found) -> EncodedMedia:
+            time.sleep(slowness)
+            return encode_found(found)
+
+        media.encode_found = encode  # type: ignore[method-assign]
+        return media
+
+    client = producer(settings.kafka, overrides={"linger.ms": 0})
+    with running(paced, slow):
+        began = time.monotonic()
         for number in range(count):
-            produce_json(
-                settings, settings.topics.interactions, [("user-1", event(1, event_id=f"e{number}")[1])]
-            )
-            time.sleep(0.02)
+            user, value = event(0, event_id=f"e{number}")
+            client.produce(settings.topics.interactions, json.dumps(value), user)
+            assert client.flush(SECONDS) == 0
+            time.sleep(0.04)
         until("all to be covered", lambda: covered(settings) == count)
+        seconds = time.monotonic() - began
     (packs,) = packs_of(settings).values()
     assert [row.event_id for pack in packs for row in pack.rows] == [f"e{number}" for number in range(count)]
-    assert len(packs) <= count / 3
+    assert len(packs) <= 2 + seconds / (3 * slowness)
 
 
 def test_an_item_that_comes_late_amends_its_events(settings: Settings) -> None:
