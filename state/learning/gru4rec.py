@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from state.learning.dropout import Dropout
 from state.learning.interactions import Bool
-from state.learning.model import SequenceModel, Told
+from state.learning.model import Asked, SequenceModel, Told, chosen
 from state.learning.sequences import Batch
 
 
@@ -43,10 +43,11 @@ class GruModel(SequenceModel):
     def candidates(self) -> Tensor:
         return torch.nonzero(self.seen)[:, 0]
 
-    def forward(self, batch: Batch, rows: Tensor) -> Told:
+    def forward(self, batch: Batch, rows: Tensor, asked: Asked | None = None) -> Told:
         taken = self.embedding[_index(batch, self.seen)]
         states, _ = self.recurrent(self.dropout(taken))
         queries = self.out(self.dropout(states))
+        queries = chosen(queries, asked)
         return Told(queries, self.embedding[rows], queries)
 
 

@@ -16,7 +16,7 @@ from state.layout import DIM, HEAD_COUNT, HEAD_DIM
 from state.learning.bands import CHUNK, Bands
 from state.learning.dropout import Dropout
 from state.learning.interactions import Bool, ItemContent
-from state.learning.model import SequenceModel, Told
+from state.learning.model import Asked, SequenceModel, Told, chosen
 from state.learning.sequences import KEPT, Batch
 from state.learning.sums import Bank, Timing
 from state.learning.tower import Dropping, ItemTower, stored
@@ -142,7 +142,7 @@ class InterestModel(SequenceModel):
     def candidates(self) -> Tensor:
         return torch.nonzero(self.seen & self.tower.usable())[:, 0]
 
-    def forward(self, batch: Batch, rows: Tensor) -> Told:
+    def forward(self, batch: Batch, rows: Tensor, asked: Asked | None = None) -> Told:
         found, places = _places(batch.item, rows)
         made = self.tower(found)
         taken = places[: batch.item.numel()]
@@ -150,7 +150,7 @@ class InterestModel(SequenceModel):
         vectors = stored(embedding(taken.clamp(max=len(found) - 1), made) * some)
         usable = torch.cat([self.tower.usable()[found], self.seen.new_zeros(1)])
         events = (vectors.view(*batch.item.shape, DIM), usable[taken].view(batch.item.shape))
-        interest, disliked = self._interest(self._plain(batch), *events)
+        interest, disliked = self._interest(self._plain(batch), *events, asked)
         query = (interest - disliked) * self.sharpness.exp()
         return Told(query, made[places[batch.item.numel() :]], interest)
 
@@ -167,8 +167,11 @@ class InterestModel(SequenceModel):
             rejects=False,
         )
 
-    def _interest(self, batch: Batch, vectors: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:
-        """h and what the dislike bank takes off it, [b, l, DIM], given z [b, l, DIM] of the events' items."""
+    def _interest(
+        self, batch: Batch, vectors: Tensor, usable: Tensor, asked: Asked | None
+    ) -> tuple[Tensor, Tensor]:
+        """h and what the dislike bank takes off it, [b, l, DIM] or [r, DIM] of what is asked for, given
+        z [b, l, DIM] of the events' items."""
         x = self._events(batch, vectors)
         present = usable & (batch.weight > 0)
         weight = torch.log(torch.where(batch.weight > 0, batch.weight, 1.0))
@@ -181,23 +184,26 @@ class InterestModel(SequenceModel):
         near = bands if batch.unlikes else Bands(x.shape[1], 0, x.device)
         admitted = present & self.admitted[batch.action]
         bank = Bank(near, Timing(batch.time, admitted, batch.until), self.head_rates)
-        asked = SCORE_LIMIT.item() * torch.tanh(keys @ self.head_query.T / SCORE_LIMIT.item())
-        logits = asked + embedding(batch.action, self.head_action) + weight[..., None]
+        scores = SCORE_LIMIT.item() * torch.tanh(keys @ self.head_query.T / SCORE_LIMIT.item())
+        logits = scores + embedding(batch.action, self.head_action) + weight[..., None]
         long = bank.read(logits, torch.einsum("bld,kde->blke", keys, self.head_value))
-        out = self.readout_latest * x_latest
+        # A second look needs its neighbours; all else is worked out where it is asked for alone.
+        early, late = (None, asked) if self.review.heads else (asked, None)
+        latest = chosen(x_latest, early)
+        out = self.readout_latest * latest
         if self.shape.heads:
-            mass = torch.log1p(torch.exp(long.log_mass.clamp(max=_LARGEST_MASS)))
-            facts = torch.cat([long.means.flatten(2), mass], dim=2)
-            gates = silu(x_latest @ self.readout_gate + self.readout_gate_bias)
+            mass = torch.log1p(torch.exp(chosen(long.log_mass, early).clamp(max=_LARGEST_MASS)))
+            facts = torch.cat([chosen(long.means, early).flatten(-2), mass], dim=-1)
+            gates = silu(latest @ self.readout_gate + self.readout_gate_bias)
             out = out + self.dropout((facts * gates) @ self.readout_out)
         if self.attention.heads:
-            out = out + self.dropout(self.attention(window, query))
+            out = out + self.dropout(chosen(self.attention(window, query), early))
         if self.review.heads:
             out = self.review_norm(out)
             out = out + self.dropout(self.review(window, out))
-        interest = normalize(self.readout_norm(self.readout(out, self.dropout)), dim=-1)
-        interest = torch.where(long.exists[..., -1:], interest, 0.0)
-        return interest, self._disliked(batch, near, (present, weight, vectors))
+        interest = normalize(self.readout_norm(self.readout(chosen(out, late), self.dropout)), dim=-1)
+        interest = torch.where(chosen(long.exists, asked)[..., -1:], interest, 0.0)
+        return interest, chosen(self._disliked(batch, near, (present, weight, vectors)), asked)
 
     def _events(self, batch: Batch, vectors: Tensor) -> Tensor:
         y = self.dropout(vectors)

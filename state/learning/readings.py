@@ -83,8 +83,8 @@ class SequentialRecommender:
         rows = torch.arange(model.items, device=device)
         for reads, places, piece in self._parts(histories):
             with torch.inference_mode():
-                told = model(piece, rows)
-                yield reads, told.queries[places[0], places[1]], told.vectors, usable
+                told = model(piece, rows, places)
+                yield reads, told.queries, told.vectors, usable
 
     def _parts(self, histories: Histories) -> Iterator[tuple[Int64, tuple[Tensor, Tensor], Batch]]:
         """Reads [r], the row and column of each in a batch, and the batch."""
@@ -122,8 +122,8 @@ class InterestRecommender(SequentialRecommender):
         rows = torch.arange(self.judge.items, device=self._device)
         for reads, places, piece in self._parts(histories):
             with torch.inference_mode():
-                told = self.judge(piece, rows)
+                told = self.judge(piece, rows, places)
                 of = told.vectors[torch.from_numpy(items[reads].astype(np.int64)).to(self._device)]
-                made = torch.sigmoid(self.judge.likes(told.user[places[0], places[1]], of))
+                made = torch.sigmoid(self.judge.likes(told.user, of))
                 out[reads] = made.cpu().numpy()
         return out

@@ -9,7 +9,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from state.learning.dropout import Dropout
 from state.learning.interactions import Bool
-from state.learning.model import SequenceModel, Told
+from state.learning.model import Asked, SequenceModel, Told, chosen
 from state.learning.sequences import Batch
 
 
@@ -73,11 +73,12 @@ class SasModel(SequenceModel):
     def candidates(self) -> Tensor:
         return torch.nonzero(self.seen)[:, 0]
 
-    def forward(self, batch: Batch, rows: Tensor) -> Told:
+    def forward(self, batch: Batch, rows: Tensor, asked: Asked | None = None) -> Told:
         taken = torch.where((batch.item >= 0) & self.seen[batch.item.clamp(min=0)], batch.item, self.items)
         x = self.dropout(self.embedding[taken] + self.position[: batch.item.shape[1]])
         later = torch.full((x.shape[1], x.shape[1]), -torch.inf, device=x.device).triu_(1)
         for block in self.blocks:
             x = block(x, later)
         queries = self.last(x)
+        queries = chosen(queries, asked)
         return Told(queries, self.embedding[rows], queries)

@@ -15,6 +15,7 @@ from state.learning import contenders
 from state.learning.checkpoints import CHECKPOINT
 from state.learning.dropout import Dropout
 from state.learning.interactions import Interactions, ItemContent, interactions_of
+from state.learning.interest import InterestShape
 from state.learning.losses import LossSettings, Objective, sampled_softmax
 from state.learning.metrics import per_event
 from state.learning.optimiser import OptimiserSettings
@@ -83,6 +84,17 @@ def test_the_baseline_attends_in_training_as_when_it_is_asked() -> None:
         training = made.train()(batch, made.candidates()).queries
         asked = made.eval()(batch, made.candidates()).queries
     torch.testing.assert_close(training, asked, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("made", [Plan(kind) for kind in KINDS] + [Plan(interest=InterestShape(review=1))])
+def test_what_is_told_after_some_events_is_what_is_told_after_all(made: Plan) -> None:
+    model = build(made, task(SPLIT), CPU).eval()
+    batch = training_pieces(SPLIT.train, events_of(SPLIT.train), 32, 0).batch(np.arange(5), model.multiple)
+    asked = torch.tensor([4, 0, 2, 0]), torch.tensor([3, 7, 0, 1])
+    with torch.inference_mode():
+        whole, some = model(batch, model.candidates()), model(batch, model.candidates(), asked)
+    torch.testing.assert_close(some.queries, whole.queries[asked])
+    torch.testing.assert_close(some.user, whole.user[asked])
 
 
 @pytest.mark.parametrize("kind", KINDS)
