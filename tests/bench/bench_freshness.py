@@ -1,9 +1,10 @@
 """Freshness: an event's time at the broker to its published interest at a `read_committed` consumer.
 
-    python tests/bench/bench_freshness.py [--rate 200] [--seconds 30] [--mode separate|run]
+    python tests/bench/bench_freshness.py [--rate 200] [--seconds 30] [--mode separate|run] [--parts]
 
 Nine of ten events name an item of the catalogue, one carries a picture that the vector cache holds.
-Prints percentiles over events and the workers' CPU time for each event.
+Prints percentiles over events and the workers' CPU time for each event; with --parts, those of both hops, too,
+which costs another reader.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
+from state.events import Pack
 from streams import kafka
 from streams.broker import LocalCluster
 from streams.broker.ports import free_ports
@@ -48,26 +50,47 @@ def pictures(count: int) -> list[str]:
 
 
 class Arrivals(threading.Thread):
-    """Notes when each event's interest arrived."""
+    """Notes when each event came out on a topic; `events` tells those of a record."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, topic: str, events: Callable[[bytes], Iterable[str]]) -> None:
         super().__init__(daemon=True)
         self.at: dict[str, float] = {}
-        self.stop = threading.Event()
+        self._stop_now = threading.Event()
         self._settings = settings
+        self._topic = topic
+        self._events = events
 
     def run(self) -> None:
-        topics = self._settings.topics
         reader = kafka.consumer(self._settings.kafka, "bench", {"fetch.wait.max.ms": 50})
-        decode = msgspec.json.Decoder(Interest).decode
-        partitions = range(topics.partitions)
-        reader.assign([kafka.TopicPartition(topics.interests, p, kafka.OFFSET_BEGINNING) for p in partitions])
-        while not self.stop.is_set():
+        partitions = range(self._settings.topics.partitions)
+        reader.assign([kafka.TopicPartition(self._topic, p, kafka.OFFSET_BEGINNING) for p in partitions])
+        while not self._stop_now.is_set():
             for message in reader.consume(500, 0.01):
                 now = time.time()
-                for event in decode(message.value()).caused_by:
+                for event in self._events(message.value() or b""):
                     self.at.setdefault(event, now)
         reader.close()
+
+    def end(self) -> None:
+        self._stop_now.set()
+        self.join(10)
+
+
+def readers(settings: Settings, parts: bool) -> list[Arrivals]:
+    """Of interests and, where the parts are wanted, of packs, started."""
+    interest, pack = msgspec.json.Decoder(Interest).decode, msgspec.msgpack.Decoder(Pack).decode
+    made = [Arrivals(settings, settings.topics.interests, lambda value: interest(value).caused_by)]
+    if parts:
+        encoded = settings.topics.interactions_encoded
+        made.append(Arrivals(settings, encoded, lambda value: [row.event_id for row in pack(value).rows]))
+    for each in made:
+        each.start()
+    return made
+
+
+def told(name: str, late: Sequence[float]) -> str:
+    spread = np.percentile(np.array(late) * 1000, (50, 95, 99, 100))
+    return name + " ms p50 {:.0f}  p95 {:.0f}  p99 {:.0f}  max {:.0f}".format(*spread)
 
 
 def feed(settings: Settings, items: Sequence[Item], rate: float, events: range) -> dict[str, float]:
@@ -108,6 +131,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--mode", choices=("separate", "run"), default="separate")
+    parser.add_argument("--parts", action="store_true")
     arguments = parser.parse_args()
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="penchant-bench-"))
@@ -123,21 +147,25 @@ def main() -> None:
             ports = dict(zip(commands, free_ports(len(commands)), strict=True))
             with workers(settings, folder, ports) as started:
                 load_items(items, settings, console)
-                arrivals = Arrivals(settings)
-                arrivals.start()
+                arrivals = readers(settings, arguments.parts)
                 feed(settings, items, arguments.rate, range(-int(arguments.rate * WARM_SECONDS), 0))
                 time.sleep(2)
-                arrivals.at.clear()
+                for each in arrivals:
+                    each.at.clear()
                 before = [cpu_seconds(worker) for worker in started]
                 sent = feed(settings, items, arguments.rate, range(int(arguments.rate * arguments.seconds)))
                 time.sleep(2)
                 used = {w.command: cpu_seconds(w) - b for w, b in zip(started, before, strict=True)}
-                arrivals.stop.set()
-                arrivals.join(10)
-        late = [arrivals.at[event] - at for event, at in sent.items() if event in arrivals.at]
+                for each in arrivals:
+                    each.end()
+        out = arrivals[0].at
+        late = [out[event] - at for event, at in sent.items() if event in out]
         console.print(f"{len(sent)} events sent, {len(late)} interests seen, mode {arguments.mode}")
-        spread = np.percentile(np.array(late) * 1000, (50, 95, 99, 100))
-        console.print("freshness ms p50 {:.0f}  p95 {:.0f}  p99 {:.0f}  max {:.0f}".format(*spread))
+        console.print(told("freshness", late))
+        for packed in (each.at for each in arrivals[1:]):
+            both = [event for event in sent if event in packed and event in out]
+            console.print(told("to the pack", [packed[event] - sent[event] for event in both]))
+            console.print(told("from it", [out[event] - packed[event] for event in both]))
         for command, seconds in used.items():
             console.print(f"{command}: CPU {seconds / len(sent) * 1e6:.0f} us an event")
     finally:
