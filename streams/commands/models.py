@@ -11,11 +11,12 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.models.promotion import Promoted, Promotion, Tell
+    from streams.models.removal import Goods
 
 
 @click.group()
 def models() -> None:
-    """List models, promote one, and go back."""
+    """List models, promote one, go back, and remove what is not needed."""
 
 
 @models.command(name="list")
@@ -62,6 +63,43 @@ def cancel(settings: Settings) -> None:
     with _promotion(settings) as promotion:
         entry = promotion.cancel()
     click.echo("nothing is being built" if entry is None else f"{entry.version} is not built any more")
+
+
+@models.command()
+@click.argument("version")
+@click.option("--force", is_flag=True, help="Even the model that `penchant models rollback` goes back to.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def remove(settings: Settings, version: str, force: bool, yes: bool) -> None:
+    """Delete a model that does not serve: the states of all users under it, and its weights.
+
+    VERSION is a version of `penchant models list`, or the code beside it. Tells what goes, and asks first.
+    To promote the model again later, its states are built from the start.
+    """
+    from streams.models.removal import Removal
+
+    removal = Removal(settings, version, force)
+    goods = removal.goods()
+    _tell_of(goods)
+    if not yes:
+        click.confirm("Delete all of this?", abort=True)
+    for folder in removal.run(goods):
+        click.echo(f"{folder}: a worker has it open; its next start deletes it", err=True)
+    click.echo(f"{goods.entry.version} ({goods.entry.code}) is removed")
+
+
+def _tell_of(goods: "Goods") -> None:
+    from streams.models.local import size_of
+
+    click.echo(f"{goods.entry.version} ({goods.entry.code})")
+    if goods.changelog:
+        click.echo(
+            f"    topic {goods.changelog}: {goods.partitions} partitions, {goods.records:,} records at most"
+        )
+    if goods.entry.chunks:
+        click.echo(f"    its weights, {goods.entry.chunks} records")
+    for folder in goods.folders:
+        click.echo(f"    {folder}: {size_of(folder) / 1e6:,.1f} MB")
 
 
 @contextmanager

@@ -17,9 +17,10 @@ _NO_LETTERS = 0
 
 
 class ItemVectorsWorker(RelayWorker):
-    """Its consumer group, which reads `items.encoded`, is its model's.
+    """Its consumer group, which reads `items.encoded`, belongs to one service of one model.
 
-    So another model begins with the first item again, and in the end all vectors in the topic are its own.
+    So another model begins with the first item again, and one that serves again does, too: in the end all
+    vectors in the topic are of the model that serves.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,7 +32,8 @@ class ItemVectorsWorker(RelayWorker):
 
     def open(self, stack: ExitStack) -> ItemVectorsLoop:
         settings, topics = self.settings, self.settings.topics
-        fusion = Fusion(self._watch.begin().artifact())
+        live = self._watch.begin()
+        fusion = Fusion(live.artifact())
         check_there(admin_client(settings.kafka), (topics.items_encoded, topics.item_vectors))
         instance = stack.enter_context(Instance(Path(settings.app.data), STAGE))
         name = f"{settings.app.name}-{STAGE}"
@@ -40,7 +42,8 @@ class ItemVectorsWorker(RelayWorker):
         self.watchdog.start()
         stack.callback(self.watchdog.stop)
         sink.open()
-        group = f"{name}-{fusion.artifact.fingerprint:08x}"
+        service = f"-{live.generation}" if live.generation else ""
+        group = f"{name}-{fusion.artifact.fingerprint:08x}{service}"
         source = RawSource(settings, group, [topics.items_encoded])
         stack.callback(source.close)
         source.open()

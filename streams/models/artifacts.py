@@ -12,11 +12,11 @@ from state.errors import StateError
 from streams.errors import EngineError, PromotionError
 from streams.models.board import Entry, artifacts_topic, entry_key, models_topic
 from streams.models.control import write
+from streams.models.local import weights_folder
 from streams.reading import read, whole
 from streams.settings import Settings
 
 CHUNK_BYTES = 512 * 1024
-_FOLDER = "models"
 
 
 def add_artifact(settings: Settings, folder: str, first: bool = False) -> Entry:
@@ -34,7 +34,7 @@ def add_artifact(settings: Settings, folder: str, first: bool = False) -> Entry:
         content = (Path(folder) / WEIGHTS).read_bytes()
         chunks = [content[at : at + CHUNK_BYTES] for at in range(0, len(content), CHUNK_BYTES)]
         for number, chunk in enumerate(chunks):
-            write(settings, artifacts_topic(settings), {_chunk_key(entry, number): chunk})
+            write(settings, artifacts_topic(settings), {chunk_key(entry, number): chunk})
         notes = msgspec.json.decode(text, type=Manifest).notes
         entry = msgspec.structs.replace(entry, chunks=len(chunks), manifest=text, notes=notes)
     write(settings, models_topic(settings), {entry_key(entry.fingerprint): msgspec.json.encode(entry)})
@@ -43,7 +43,7 @@ def add_artifact(settings: Settings, folder: str, first: bool = False) -> Entry:
 
 def fetch_artifact(settings: Settings, entry: Entry) -> Artifact:
     """The artifact, kept under `app.data` from then on. Raises EngineError where it is not whole."""
-    folder = Path(settings.app.data) / _FOLDER / entry.code
+    folder = weights_folder(settings, entry)
     try:
         if entry.chunks == 0:
             return _checked(load_artifact(""), entry)
@@ -65,7 +65,7 @@ def _checked(artifact: Artifact, entry: Entry) -> Artifact:
 
 
 def _download(settings: Settings, entry: Entry, folder: Path) -> None:
-    wanted = {_chunk_key(entry, number): number for number in range(entry.chunks)}
+    wanted = {chunk_key(entry, number): number for number in range(entry.chunks)}
     found: dict[int, bytes] = {}
     topic = artifacts_topic(settings)
     for record in read(settings, whole(settings, topic, settled=False)):
@@ -87,5 +87,6 @@ def _download(settings: Settings, entry: Entry, folder: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _chunk_key(entry: Entry, number: int) -> bytes:
+def chunk_key(entry: Entry, number: int) -> bytes:
+    """Key of one record of its weights."""
     return f"{entry.code}/{number}".encode()

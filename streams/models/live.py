@@ -24,6 +24,8 @@ class Live:
 
     settings: Settings
     entry: Entry | None
+    generation: int = 0
+    """Of its service: a model that serves again after another one has a later one."""
 
     @property
     def changelog(self) -> str:
@@ -53,17 +55,14 @@ class ModelWatch:
         self._control = Control(settings)
         self._source = settings.topics.interactions_encoded
         self._partitions = 0
-        self._known: Entry | None = None
+        self._known = Live(settings, None)
         self._look_at = 0.0
 
     def begin(self) -> Live:
         """The model to begin with. Raises EngineError, and TopicError."""
-        board = self._control.soon()
-        if board.pointer is not None:
-            admin = kafka.admin_client(self._settings.kafka)
-            self._partitions = partition_counts(admin, [self._source]).get(self._source, 0)
-        self._known = whole_model(board, self._partitions)
-        return Live(self._settings, self._known)
+        self._partitions = 0
+        self._known = self._found(self._control.soon())
+        return self._known
 
     def changed(self) -> bool:
         """Whether another one has taken over since; asks Kafka now and then."""
@@ -71,14 +70,20 @@ class ModelWatch:
             return False
         self._look_at = time.monotonic() + LOOK_SECONDS
         try:
-            board = self._control.refresh()
+            found = self._found(self._control.refresh())
         except (kafka.KafkaException, SilentCluster):
             return False
-        found = whole_model(board, self._partitions)
-        return found is not None and not _same(found, self._known)
+        return found.generation != self._known.generation
 
     def close(self) -> None:
         self._control.close()
+
+    def _found(self, board: Board) -> Live:
+        if board.pointer is not None and not self._partitions:
+            admin = kafka.admin_client(self._settings.kafka)
+            self._partitions = partition_counts(admin, [self._source]).get(self._source, 0)
+        entry, generation = whole_model(board, self._partitions)
+        return Live(self._settings, entry, generation)
 
 
 def live_model(settings: Settings) -> Live:
@@ -118,15 +123,14 @@ def forget_former(settings: Settings) -> None:
         PointerWriter(settings).write({POINTER: msgspec.json.encode(changed)})
 
 
-def whole_model(board: Board, partitions: int) -> Entry | None:
-    """While some partitions have not been taken over, the former model's states are the fuller ones."""
+def whole_model(board: Board, partitions: int) -> tuple[Entry | None, int]:
+    """The model with the states of all users, and the generation of its service.
+
+    While some partitions have not been taken over, the former model's states are the fuller ones.
+    """
     pointer = board.pointer
     if pointer is None:
-        return None
-    late = pointer.former is not None and board.waiting(partitions)
-    return board.entries[pointer.former if late and pointer.former is not None else pointer.live]
-
-
-def _same(found: Entry, known: Entry | None) -> bool:
-    """The settings' model gets an entry when another one is first promoted."""
-    return found == known or (known is None and found.first)
+        return None, 0
+    if pointer.former is not None and board.waiting(partitions):
+        return board.entries[pointer.former], pointer.generation - 1
+    return board.entries[pointer.live], pointer.generation

@@ -28,6 +28,7 @@ from streams.models.artifacts import fetch_artifact
 from streams.models.board import Ack, Board, Entry, ack_key, models_topic, spec_of
 from streams.models.control import Control, write
 from streams.models.faults import reached
+from streams.models.local import delete_removed
 from streams.models.stores import SharedStores
 from streams.models.turning import LiveCheck
 from streams.settings import Settings
@@ -97,6 +98,8 @@ class ModelServing:
     def runner(self, base: EngineSpec) -> Runner[Row]:
         """The runner of the model that serves, `base` being the engine of the deployment's first one."""
         self._base = base
+        for folder in delete_removed(base.folder, self._control.board):
+            _log.info("%s: deleted, as its model was removed", folder)
         spec = spec_of(self._settings, self.current.entry, base)
         self._stores = SharedStores(self._settings, spec)
         self._source_check = self._checked(spec)

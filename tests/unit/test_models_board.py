@@ -83,8 +83,8 @@ def test_each_model_has_a_changelog_transactions_and_a_folder_of_its_own() -> No
 
 def test_readers_of_states_stay_with_the_former_model_until_all_partitions_went_over() -> None:
     made = board(FIRST, SECOND, pointer=Pointer(1, 0xB, 0xA))
-    assert whole_model(board(), 2) is None
-    assert whole_model(made, 2) == FIRST
+    assert whole_model(board(), 2) == (None, 0)
+    assert whole_model(made, 2) == (FIRST, 0)
     for number in range(2):
         made.take(turned_key(1, number), b"{}")
-    assert whole_model(made, 2) == SECOND
+    assert whole_model(made, 2) == (SECOND, 1)
