@@ -324,11 +324,20 @@ def _answer(future: "Future[Answer]", name: str) -> Answer:
         raise _explained(name, exception) from exception
 
 
+_SILENT = (
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    # A client lets go of a broker, as of one that was too slow, while it waits for its answer.
+    KafkaError._DESTROY_BROKER,
+)
+
+
 def _explained(name: str, exception: KafkaException) -> TopicError:
     error = exception.args[0]
     if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
         return UnknownTopic(f"{name}: missing; `penchant topics create` makes it")
-    if error.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+    if error.code() in _SILENT:
         return SilentCluster(f"{name}: {SILENCE}")
     return TopicError(
         f"{name}: Kafka refuses: {error.str()}; check the topic settings and the client's rights"

@@ -1,11 +1,17 @@
 """Which topics there are, and what the check says of wrong ones."""
 
+from concurrent.futures import Future
+
 import pytest
 from msgspec.structs import replace
 
+from streams.kafka import KafkaError, KafkaException
 from streams.settings import AppSettings, DescribeSettings, InterestsSettings, Settings, TopicSettings
 from streams.topics import (
+    SilentCluster,
+    TopicDescription,
     TopicPlan,
+    _answer,
     item_signals_changelog,
     plan_topics,
     problems_of,
@@ -134,3 +140,12 @@ def test_problems_in_plain_words(
     for problem, word in zip(problems, words, strict=True):
         assert problem.startswith("encoded: ")
         assert word in problem
+
+
+@pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._DESTROY_BROKER])
+def test_a_broker_that_is_lost_while_it_is_asked_is_silent_and_refuses_nothing(code: int) -> None:
+    """Workers ask for the ids of their topics now and then: a refusal would end them."""
+    asked: Future[TopicDescription] = Future()
+    asked.set_exception(KafkaException(KafkaError(code)))
+    with pytest.raises(SilentCluster):
+        _answer(asked, "interests")
