@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("user", "Show, export, forget and merge users."),
     "watch": ("watch", "Watch interests and recommendations change."),
     "train": ("train", "Fit what can be fitted to your own catalogue."),
+    "features": ("features", "Rank what is told of items by what it tells of likes and dislikes."),
     "evaluate": ("evaluate", "Measure models on interactions that are already known."),
     "models": ("models", "List models, promote one while everything goes on, and go back."),
     "doctor": ("doctor", "Check broker, topics, models, device, disk, clock and settings."),

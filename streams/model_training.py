@@ -1,18 +1,24 @@
 """Training of sequential models as the command runs it: data read, items encoded, trained, saved."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import torch
 
 from state.errors import StateError
-from state.learning.interactions import Interactions, ItemContent
+from state.learning.gain import best_topics
+from state.learning.interactions import Bool, Interactions, ItemContent
 from state.learning.protocol import Targets, Task
 from state.learning.reading import ReadingOptions, read_dataset
 from state.learning.saving import Report, save_model
 from state.learning.search import Tried, search
-from state.learning.sequential import Plan, device_of, train
+from state.learning.sequential import Plan, Trained, device_of, train
+from state.learning.start import load_start
+from state.learning.tracking import Tracker, each_epoch, flat, tracked
+from state.learning.trainer import Aside, Outcome
 from streams.encode.configured_media import configured_bank
 from streams.encode.instance import Instance
 from streams.errors import InputError
@@ -38,6 +44,12 @@ class Training(msgspec.Struct, frozen=True):
     device: str = "auto"
     validation_share: float = 0.1
     """Of the events, the latest: they tell when to stop, and are not learnt from."""
+    start: str = ""
+    """Folder of the artifact that training begins with, or `prior`; empty begins anew."""
+    best_topics: int = 0
+    """Topics that are told of the items, those that tell most of likes; 0 tells all."""
+    track: str = ""
+    """What the training is told to, as `state.learning.tracking.tracked` takes it."""
 
 
 class Made(msgspec.Struct):
@@ -49,51 +61,88 @@ def train_model(wanted: Training, settings: Settings) -> Made:
     """Raises InputError for data that cannot be read or learnt from, and TopicError for topics."""
     try:
         device = device_of(wanted.device)
-        interactions, content, space = _data(wanted, settings)
-        task = task_of(interactions, content, wanted)
-        checkpoints = wanted.target / CHECKPOINTS
-        if not wanted.resume:
-            _forget(checkpoints)
-        tried: list[Tried] = []
-        plan = wanted.plan
-        with progress(f"training {plan.kind}", _STEPS) as tell:
-            if wanted.trials:
-                searched, trained = search(
-                    plan, task, wanted.trials, lambda done: tell(round(done * _STEPS)), device
-                )
-                plan, tried = searched.plan, searched.tried
-            else:
-                trained = train(plan, task, lambda done: tell(round(done * _STEPS)), device, checkpoints)
-        course = trained.outcome.course
-        report = Report(
-            plan,
-            wanted.seed,
-            interactions.fingerprint,
-            len(interactions),
-            interactions.users,
-            interactions.items,
-            space,
-            course.epoch,
-            course.best_epoch,
-            course.best,
-            course.losses,
-            course.found,
-            course.seconds,
-            trained.outcome.profile,
-        )
-        return Made(save_model(trained, report, interactions.item_ids, wanted.target), tried)
+        start = load_start(wanted.start) if wanted.start else None
+        with tracked(wanted.track) as tracker:
+            interactions, content, space = _data(wanted, settings)
+            if start is not None:
+                start.check_space(space)
+            task = replace(task_of(interactions, content, wanted), start=start)
+            plan, trained, tried = _learnt(wanted, task, device, tracker)
+            report = _report(wanted, interactions, plan, trained.outcome)
+            report = msgspec.structs.replace(
+                report, space=space, started_from=start.artifact.version if start else ""
+            )
+            made = save_model(trained, report, interactions.item_ids, wanted.target, start)
+            tracker.ended(flat(plan) | {"seed": wanted.seed, "data": report.data}, _figures(made))
+        return Made(made, tried)
     except StateError as error:
         raise InputError(str(error)) from error
 
 
+def _learnt(
+    wanted: Training, task: Task, device: torch.device, tracker: Tracker
+) -> tuple[Plan, Trained, list[Tried]]:
+    """The plan that was trained, which a search chooses, and what else a search tried."""
+    checkpoints = wanted.target / CHECKPOINTS
+    if not wanted.resume:
+        _forget(checkpoints)
+    plan = wanted.plan
+    with progress(f"training {plan.kind}", _STEPS) as steps:
+
+        def tell(done: float) -> None:
+            steps(round(done * _STEPS))
+
+        if not wanted.trials:
+            aside = Aside(checkpoints, each_epoch(tracker))
+            return plan, train(plan, task, tell, device, aside), []
+        searched, trained = search(plan, task, wanted.trials, tell, device)
+        for number, trial in enumerate(searched.tried, 1):
+            tracker.told(number, {"trial/ndcg_10": trial.found})
+        return searched.plan, trained, searched.tried
+
+
+def _report(wanted: Training, interactions: Interactions, plan: Plan, outcome: Outcome) -> Report:
+    course = outcome.course
+    return Report(
+        plan,
+        wanted.seed,
+        interactions.fingerprint,
+        len(interactions),
+        interactions.users,
+        interactions.items,
+        "",
+        course.epoch,
+        course.best_epoch,
+        course.best,
+        course.losses,
+        course.found,
+        course.seconds,
+        outcome.profile,
+    )
+
+
+def _figures(report: Report) -> dict[str, float]:
+    return {
+        "ndcg_10": report.validation,
+        "best_epoch": float(report.best_epoch),
+        "epochs": float(report.epochs),
+        "seconds": float(sum(report.seconds)),
+    }
+
+
 def task_of(interactions: Interactions, content: ItemContent | None, wanted: Training) -> Task:
     """Learns from all but the latest events, which tell when to stop."""
-    times = np.sort(interactions.time_ms)
-    cut = int(times[min(len(times) - 1, round(len(times) * (1 - wanted.validation_share)))])
-    before = interactions.time_ms < cut
+    before = _learnt_from(interactions, wanted.validation_share)
     late = np.flatnonzero(~before)
     first = interactions.starts[interactions.user[late]] == late
     return Task(interactions.subset(before), Targets(interactions, late[~first]), content, wanted.seed)
+
+
+def _learnt_from(interactions: Interactions, share: float) -> Bool:
+    """All events but a share of the latest."""
+    times = np.sort(interactions.time_ms)
+    cut = int(times[min(len(times) - 1, round(len(times) * (1 - share)))])
+    return np.asarray(interactions.time_ms < cut)
 
 
 def _data(wanted: Training, settings: Settings) -> tuple[Interactions, ItemContent | None, str]:
@@ -102,6 +151,9 @@ def _data(wanted: Training, settings: Settings) -> tuple[Interactions, ItemConte
         with progress("reading the topics", offsets(settings)) as tell:
             return read_topics(settings, tell)
     dataset = read_dataset(wanted.source, wanted.reading)
+    if wanted.best_topics:
+        learnt = dataset.interactions.subset(_learnt_from(dataset.interactions, wanted.validation_share))
+        dataset = dataset.of_topics(best_topics(learnt, dataset.topics, wanted.best_topics))
     content = encoded(dataset, settings)
     return dataset.interactions, content, "" if content is None else _space(settings)
 

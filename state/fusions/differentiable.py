@@ -80,7 +80,7 @@ def _self_attention(arrays: Arrays, tokens: Tensor, present: Tensor) -> Tensor:
 
 
 def _cross_attention(arrays: Arrays, tokens: Tensor, present: Tensor) -> Tensor:
-    others = ~torch.eye(present.shape[1], dtype=torch.bool)
+    others = ~torch.eye(present.shape[1], dtype=torch.bool, device=present.device)
     return _pooled(_attended(arrays, tokens, present[:, None, :] & others), _shares(arrays, present))
 
 

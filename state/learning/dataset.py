@@ -1,7 +1,8 @@
 """Interactions from a file or folder with what is told of their items, and vectors made of that."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _TEXT = 0
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file tells of one item."""
+    """What a file tells of one item. `text` is what is told beside the topics."""
 
     text: str = ""
     topics: tuple[str, ...] = ()
@@ -28,19 +29,31 @@ class Facts:
 class Dataset:
     """Interactions, and of each of their items a text, topics and the time of publishing, where told.
 
-    texts: one per item, "" where there is none. published_ms: int64 [items], or None where none is told;
-    an item of which it alone is not told has the time of its first event.
+    words: one text per item, "" where there is none; texts: the same with its topics. published_ms: int64
+    [items], or None where none is told; an item of which it alone is not told has that of its first event.
     """
 
     name: str
     interactions: Interactions
-    texts: tuple[str, ...]
+    words: tuple[str, ...]
     topics: tuple[tuple[str, ...], ...]
     published_ms: Int64 | None
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(
+            ". ".join(part for part in (words, " ".join(topics)) if part)
+            for words, topics in zip(self.words, self.topics, strict=True)
+        )
 
     @property
     def described(self) -> bool:
         return any(self.texts)
+
+    def of_topics(self, kept: Collection[str]) -> "Dataset":
+        """The same, where nothing is told of other topics than these."""
+        topics = tuple(tuple(topic for topic in own if topic in kept) for own in self.topics)
+        return replace(self, topics=topics)
 
 
 def dataset_of(name: str, interactions: Interactions, facts: dict[str, Facts]) -> Dataset:
@@ -56,8 +69,8 @@ def dataset_of(name: str, interactions: Interactions, facts: dict[str, Facts]) -
         published = np.array(
             [own if when is None else when for own, when in zip(first.tolist(), told, strict=True)], np.int64
         )
-    texts = tuple(one.text for one in each)
-    return Dataset(name, interactions, texts, tuple(one.topics for one in each), published)
+    words = tuple(one.text for one in each)
+    return Dataset(name, interactions, words, tuple(one.topics for one in each), published)
 
 
 def content_of(dataset: Dataset, encode: EncodeTexts, space: str = "") -> ItemContent | None:

@@ -29,9 +29,14 @@ _FITTED = 50_000
 
 
 def artifact_of(
-    model: InterestModel, item_ids: tuple[str, ...], space: str = "", version: str = ""
+    model: InterestModel,
+    item_ids: tuple[str, ...],
+    space: str = "",
+    version: str = "",
+    former: KnownItems | None = None,
 ) -> Artifact:
-    """Serves what was trained. `space` is the version of the encoders whose vectors were trained on.
+    """Serves what was trained. `space` is the version of the encoders whose vectors were trained on. Items of
+    `former` that training had nothing of keep their vectors.
 
     The version is made of the content where none is given. Raises LearningError for a model without time or
     actions, which serving cannot do without.
@@ -47,7 +52,7 @@ def artifact_of(
             if model.tower.told
             else _mute(model.tower.kind)
         )
-        known, judges = _known(model, item_ids), _judges(model)
+        known, judges = _joined(_known(model, item_ids), former), _judges(model)
         made = Artifact(version, _weights(model), fusion, space, known, judges)
     return made if version else replace(made, version=f"interest-{made.fingerprint:08x}")
 
@@ -122,6 +127,16 @@ def _known(model: InterestModel, item_ids: tuple[str, ...]) -> KnownItems | None
     keys, first = np.unique(keys, return_index=True)
     embedding = model.tower.embedding.to(torch.float16).cpu().numpy()[rows[first]]
     return KnownItems(keys, np.ascontiguousarray(embedding))
+
+
+def _joined(known: KnownItems | None, former: KnownItems | None) -> KnownItems | None:
+    if known is None or former is None:
+        return known
+    others = ~np.isin(former.keys, known.keys)
+    keys = np.concatenate([known.keys, former.keys[others]])
+    order = np.argsort(keys)
+    embedding = np.concatenate([known.embedding, former.embedding[others]])
+    return KnownItems(keys[order], np.ascontiguousarray(embedding[order]))
 
 
 def _judges(model: InterestModel) -> Judges:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from state.learning.interactions import Bool, Float32, Int32, Int64, Interactions, ItemContent, UInt8
+from state.learning.start import Start
 
 Tell = Callable[[float], None]
 """Is told how much of the work is done, 0 to 1."""
@@ -128,12 +129,14 @@ class Task:
     """What a model learns from. Nothing of `validation` may enter the weights: it tells when to stop.
 
     `content` is None where nothing is known of the items. Everything random follows from `seed`.
+    `start` is where the interest model begins; None begins it anew.
     """
 
     train: Interactions
     validation: Targets
     content: ItemContent | None
     seed: int = 0
+    start: Start | None = None
 
 
 class Learner(Protocol):

@@ -105,7 +105,7 @@ def _items_beside(path: Path) -> dict[str, Facts]:
     facts = {}
     for where, item in _records(beside, _Item):
         topics = tuple(dict.fromkeys((*item.categories, *item.tags)))
-        text = ". ".join(part for part in (item.title, item.description, " ".join(topics)) if part)
+        text = ". ".join(part for part in (item.title, item.description) if part)
         published = None if item.published_at is None else _milliseconds(item.published_at, where)
         facts[item.item_id] = Facts(text, topics, published)
     return facts

@@ -141,7 +141,7 @@ def _read_items(table: Table) -> dict[str, Facts]:
     facts = {}
     for line, cells in table:
         topics = tuple(dict.fromkeys(word for place in topical for word in cells[place].split() if word))
-        parts = [cells[place] for place in titled] + [" ".join(topics)]
+        parts = [cells[place] for place in titled]
         published = (
             None if dated is None else _published(table, line, cells[dated], table.columns[dated].name)
         )

@@ -10,10 +10,9 @@ from state.errors import LearningError
 from state.learning.exporting import artifact_of
 from state.learning.interest import InterestModel
 from state.learning.sequential import Plan, Trained
+from state.learning.start import NUMBERS, Start
 
 REPORT = "training.json"
-NUMBERS = "numbers.safetensors"
-"""Of a model that does not serve, and of what training knows beside an artifact."""
 
 
 class Report(msgspec.Struct):
@@ -38,17 +37,27 @@ class Report(msgspec.Struct):
     """Milliseconds a step by part; of validation, an epoch."""
     version: str = ""
     """Of the artifact, where the model serves."""
+    started_from: str = ""
+    """Version of the artifact that training began with."""
 
 
-def save_model(trained: Trained, report: Report, item_ids: tuple[str, ...], folder: Path) -> Report:
+def save_model(
+    trained: Trained,
+    report: Report,
+    item_ids: tuple[str, ...],
+    folder: Path,
+    start: Start | None = None,
+) -> Report:
     """Writes the model: the interest model as an artifact that serves. Returns the report with its version.
+    Items that the start knew and training had nothing of stay known.
 
     Raises LearningError for an interest model that cannot serve.
     """
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.model
     if isinstance(model, InterestModel):
-        artifact = artifact_of(model, item_ids, report.space)
+        former = start.artifact.known if start else None
+        artifact = artifact_of(model, item_ids, report.space, former=former)
         report = msgspec.structs.replace(report, version=artifact.version)
         notes = {
             "data": report.data,
@@ -57,6 +66,8 @@ def save_model(trained: Trained, report: Report, item_ids: tuple[str, ...], fold
             "validation ndcg@10": f"{report.validation:.4f}",
             "settings": msgspec.json.encode(report.plan).decode(),
         }
+        if report.started_from:
+            notes["started from"] = report.started_from
         save_artifact(artifact, str(folder), notes)
     numbers = {name: each.detach().cpu().contiguous() for name, each in model.state_dict().items()}
     save_file(numbers, folder / NUMBERS, {"kind": model.kind})

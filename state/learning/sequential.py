@@ -1,7 +1,6 @@
 """Learners of the sequential models, as training and evaluation call them by name."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -9,12 +8,14 @@ import torch
 
 from state.errors import LearningError
 from state.learning.gru4rec import GruModel, GruShape
+from state.learning.interactions import Bool
 from state.learning.interest import InterestModel, InterestShape
 from state.learning.model import SequenceModel
 from state.learning.protocol import Learner, Recommender, Task, Tell
 from state.learning.readings import InterestRecommender, SequentialRecommender
 from state.learning.sasrec import SasModel, SasShape
-from state.learning.trainer import Outcome, Schedule, Trainer
+from state.learning.trainer import NOTHING, Aside, Outcome, Schedule, Trainer
+from state.learning.transfer import Tuned, begin, shape_of, tune
 
 INTEREST, GRU4REC, SASREC = "interest", "gru4rec", "sasrec"
 KINDS = (INTEREST, GRU4REC, SASREC)
@@ -28,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True):
     gru4rec: GruShape = GruShape()
     sasrec: SasShape = SasShape()
     schedule: Schedule = Schedule()
+    tuned: Tuned = "whole"
+    """What a training with a start moves."""
 
 
 class Trained(NamedTuple):
@@ -50,26 +53,35 @@ def device_of(name: str = "auto") -> torch.device:
 
 def build(plan: Plan, task: Task, device: torch.device) -> SequenceModel:
     """The model before training; its numbers follow from the task's seed. Raises LearningError for an unknown
-    kind."""
+    kind, and for a start of another model than the interest model."""
     seen = task.train.counts > 0
     makers: dict[str, Callable[[], SequenceModel]] = {
-        INTEREST: lambda: InterestModel(plan.interest, seen, task.content),
+        INTEREST: lambda: _interest_model(plan, task, seen),
         GRU4REC: lambda: GruModel(plan.gru4rec, seen),
         SASREC: lambda: SasModel(plan.sasrec, seen),
     }
     if plan.kind not in makers:
         raise LearningError(f"unknown model {plan.kind!r}; known are: {', '.join(KINDS)}")
+    if task.start is not None and plan.kind != INTEREST:
+        raise LearningError(f"only the interest model begins with an artifact, not {plan.kind}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         return makers[plan.kind]().to(device)
 
 
-def train(
-    plan: Plan, task: Task, tell: Tell, device: torch.device, checkpoints: Path | None = None
-) -> Trained:
-    """Trains from the beginning, or from what `checkpoints` keeps of the same training."""
+def _interest_model(plan: Plan, task: Task, seen: Bool) -> InterestModel:
+    if task.start is None:
+        return InterestModel(plan.interest, seen, task.content)
+    model = InterestModel(shape_of(task.start, plan.interest), seen, task.content)
+    begin(model, task.start, task.train.item_ids)
+    tune(model, plan.tuned)
+    return model
+
+
+def train(plan: Plan, task: Task, tell: Tell, device: torch.device, aside: Aside = NOTHING) -> Trained:
+    """Trains from the beginning, or from what the checkpoints keep of the same training."""
     model = build(plan, task, device)
-    outcome = Trainer(model, task, plan.schedule, checkpoints).run(tell, resume=checkpoints is not None)
+    outcome = Trainer(model, task, plan.schedule, aside).run(tell, resume=aside.checkpoints is not None)
     return Trained(model, recommender(model, task, device), outcome)
 
 

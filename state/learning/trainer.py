@@ -2,9 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -52,20 +53,29 @@ class Outcome(msgspec.Struct):
     profile: dict[str, float]
 
 
+class Aside(NamedTuple):
+    """What else becomes of a training: `checkpoints` is the folder of those, without one there are none;
+    `epoch` is told the course after each epoch."""
+
+    checkpoints: Path | None = None
+    epoch: Callable[[Course], None] = lambda course: None
+
+
+NOTHING = Aside()
+
+
 class Trainer:
     """Trains `model` in place; `run` leaves it with the numbers of its best epoch.
 
-    The same task, model, schedule and machine give the same numbers, cut off and resumed or not. `folder`
-    keeps checkpoints; without one there are none.
+    The same task, model, schedule and machine give the same numbers, cut off and resumed or not. A model that
+    had a start keeps the numbers of it (epoch 0) where no epoch does better.
     """
 
-    def __init__(
-        self, model: SequenceModel, task: Task, schedule: Schedule, folder: Path | None = None
-    ) -> None:
+    def __init__(self, model: SequenceModel, task: Task, schedule: Schedule, aside: Aside = NOTHING) -> None:
         self.model = model
         self._task = task
         self._schedule = schedule
-        self._folder = folder
+        self._aside, self._folder = aside, aside.checkpoints
         self._device = next(model.parameters()).device
         self._events = events_of(task.train)
         self._clock = time.process_time if self._device.type == "cpu" else time.perf_counter
@@ -91,6 +101,8 @@ class Trainer:
             self.model.load_state_dict(of_name("model", tensors))
             optimiser.restore(of_name("optimiser", tensors))
             best = moved(of_name("best", tensors), self._device)
+        elif self._task.start is not None and len(self._task.validation):
+            course.best = self._validation(0.0)
         while course.epoch < self._schedule.epochs and not self._is_over(course):
             begun = self._clock()
             course.losses.append(self._epoch(course.epoch, objective, optimiser, tell))
@@ -104,6 +116,7 @@ class Trainer:
             if self._folder is not None:
                 kept = named("model", self.model.state_dict()) | named("best", best)
                 save_checkpoint(self._folder, course, kept | named("optimiser", optimiser.state()))
+            self._aside.epoch(course)
             tell(course.epoch / self._schedule.epochs)
         tell(1.0)
         self.model.load_state_dict(best)
@@ -161,8 +174,15 @@ class Trainer:
             self.model.kind,
             repr([(name, tuple(each.shape)) for name, each in self.model.named_parameters()]),
             msgspec.json.encode(self._schedule).decode(),
+            *self._begun_from(),
         )
         return xxhash.xxh64_hexdigest("\0".join(parts).encode())
+
+    def _begun_from(self) -> tuple[str, ...]:
+        if self._task.start is None:
+            return ()
+        moved = [name for name, each in self.model.named_parameters() if each.requires_grad]
+        return (str(self._task.start.artifact.fingerprint), repr(moved))
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from streams.errors import InputError
 from streams.settings import Settings
 
 KINDS = ("interest", "gru4rec", "sasrec")
+TUNED = ("whole", "biases", "ids")
+"""Of `state.learning.transfer`, which is not loaded for every command."""
 
 
 @click.command()
@@ -18,6 +21,15 @@ KINDS = ("interest", "gru4rec", "sasrec")
 @click.option("--epochs", type=click.IntRange(1), default=60, show_default=True, help="At most.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--search", "trials", type=click.IntRange(0), default=0, help="Trials of other settings.")
+@click.option(
+    "--best-topics", type=click.IntRange(0), default=0, help="Tell of items only the N best topics; 0: all."
+)
+@click.option("--start", default="", help="Folder of an artifact to begin with, or `prior`.")
+@click.option("--tune", type=click.Choice(TUNED), help="What a training with --start moves.")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), default=2e-3, show_default=True, help="Of learning."
+)
+@click.option("--track", default=None, help="tensorboard:FOLDER or wandb:PROJECT.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the folder.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or what there is.")
 @click.option("--min-user", type=click.IntRange(0), default=0, help="Leave out users with fewer events.")
@@ -37,6 +49,11 @@ def model(
     epochs: int,
     seed: int,
     trials: int,
+    best_topics: int,
+    start: str,
+    tune: str | None,
+    rate: float,
+    track: str | None,
     resume: bool,
     device: str,
     min_user: int,
@@ -53,7 +70,16 @@ def model(
 
     The interest model becomes an artifact, which model.artifact names; states of another artifact do not mix
     with it. Training that was cut off goes on with --resume, and comes to the same as if it had not been.
+
+    --best-topics tells the encoders of each item's topics only those that tell most of likes and dislikes
+    (`penchant features`), in the events that are learnt from.
+
+    --start begins with what another artifact learned, be it of this catalogue or another one: items that it
+    does not know begin as their content alone. Where no epoch does better on the latest events, its numbers
+    are kept. --track tells every epoch, the settings and the result to an experiment tracker, as train.track
+    does.
     """
+    from state.learning.optimiser import OptimiserSettings
     from state.learning.reading import ReadingOptions
     from state.learning.sequential import Plan
     from state.learning.trainer import Schedule
@@ -63,10 +89,19 @@ def model(
         raise InputError("name one of --from and --from-topics")
     if resume and trials:
         raise InputError("a search cannot be resumed: leave out --search or --resume")
-    plan = Plan(kind, schedule=Schedule(epochs=epochs))
+    if tune and not start:
+        raise InputError("--tune says what a training with --start moves: name a --start, too")
+    if start and trials:
+        raise InputError("a search draws sizes, which a start has already: leave out --search or --start")
+    schedule = Schedule(epochs=epochs, optimiser=OptimiserSettings(rate=rate))
+    if best_topics and from_topics:
+        raise InputError("--best-topics needs the items' words, and --from-topics reads vectors: use --from")
+    plan = Plan(kind, schedule=schedule, tuned=tune or "whole")
     reading = ReadingOptions(like_from, dislike_to, min_user, min_item)
+    wanted = Training(source, into, plan, reading, seed, trials, resume, device, validation_share)
+    tracker = settings.train.track if track is None else track
     made = train_model(
-        Training(source, into, plan, reading, seed, trials, resume, device, validation_share), settings
+        msgspec.structs.replace(wanted, best_topics=best_topics, start=start, track=tracker), settings
     )
     for trial in made.tried:
         drawn = ", ".join(f"{name} {value:.4g}" for name, value in sorted(trial.drawn.items()))
@@ -76,6 +111,9 @@ def model(
         f"{report.events:,} events of {report.users:,} users and {report.items:,} items; validation ndcg@10 "
         f"{report.validation:.4f} after {report.best_epoch} of {report.epochs} epochs"
     )
+    if report.started_from:
+        kept = "" if report.best_epoch else ": no epoch did better, and its numbers were kept"
+        click.echo(f"started from {report.started_from}{kept}")
     spent = ", ".join(f"{part} {each:.1f}" for part, each in report.profile.items())
     click.echo(f"milliseconds a step (of validation, an epoch): {spent}")
     if report.version:

@@ -37,7 +37,7 @@ from state.learning.reading import ReadingOptions, read_dataset
 from state.learning.search import search
 from state.learning.sequential import ABLATION, Plan, device_of, train
 from state.learning.splits import Split, leave_one_out, temporal
-from state.learning.trainer import Schedule
+from state.learning.trainer import Aside, Schedule
 
 SPLITS = {"leave-one-out": leave_one_out, "temporal": temporal}
 
@@ -123,7 +123,7 @@ def run(
     task = Task(split.train, split.validation, content, seed)
     plan, device = plan_of(model, options, folder), device_of(options.device)
     begun = time.process_time()
-    made = train(plan, task, lambda done: None, device, folder / "checkpoints" / name)
+    made = train(plan, task, lambda done: None, device, Aside(folder / "checkpoints" / name))
     spent = time.process_time() - begun
     ranking = rank(made.recommender, split.test, RankingOptions())
     values = per_event(ranking)

@@ -25,7 +25,7 @@ from state.learning.sasrec import SasShape
 from state.learning.sequences import events_of, training_pieces
 from state.learning.sequential import ABLATION, KINDS, Plan, build, train
 from state.learning.splits import Split, leave_one_out
-from state.learning.trainer import Schedule
+from state.learning.trainer import Aside, Schedule
 
 CPU = torch.device("cpu")
 GROUPS, GROUP, EVENTS = 6, 8, 14
@@ -106,9 +106,9 @@ def test_a_training_that_was_cut_off_comes_to_the_same(kind: str, tmp_path: Path
             raise Cut
 
     with pytest.raises(Cut):
-        train(plan(kind, 2), task(SPLIT), stop, CPU, tmp_path)
+        train(plan(kind, 2), task(SPLIT), stop, CPU, Aside(tmp_path))
     told: list[float] = []
-    again = train(plan(kind, 2), task(SPLIT), told.append, CPU, tmp_path)
+    again = train(plan(kind, 2), task(SPLIT), told.append, CPU, Aside(tmp_path))
     assert told[0] > 0.5
     assert told == sorted(told)
     assert again.outcome.course.losses == whole.outcome.course.losses
@@ -127,19 +127,19 @@ def test_times_are_of_what_was_trained_since_it_was_cut_off(
             raise Cut
 
     with pytest.raises(Cut):
-        train(plan("gru4rec", 2), task(SPLIT), stop, CPU, tmp_path)
-    again = train(plan("gru4rec", 2), task(SPLIT), lambda done: None, CPU, tmp_path)
+        train(plan("gru4rec", 2), task(SPLIT), stop, CPU, Aside(tmp_path))
+    again = train(plan("gru4rec", 2), task(SPLIT), lambda done: None, CPU, Aside(tmp_path))
     assert again.outcome.course.epoch == 2
     assert set(again.outcome.profile.values()) == {1000.0}
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    train(plan("gru4rec", 1), task(SPLIT), lambda done: None, CPU, tmp_path)
+    train(plan("gru4rec", 1), task(SPLIT), lambda done: None, CPU, Aside(tmp_path))
     with pytest.raises(LearningError, match="other data, another model or other settings"):
-        train(plan("sasrec", 1), task(SPLIT), lambda done: None, CPU, tmp_path)
+        train(plan("sasrec", 1), task(SPLIT), lambda done: None, CPU, Aside(tmp_path))
     (tmp_path / CHECKPOINT).write_bytes(b"broken")
     with pytest.raises(LearningError, match=CHECKPOINT):
-        train(plan("gru4rec", 1), task(SPLIT), lambda done: None, CPU, tmp_path)
+        train(plan("gru4rec", 1), task(SPLIT), lambda done: None, CPU, Aside(tmp_path))
 
 
 def test_seeds_tell_models_apart() -> None:
