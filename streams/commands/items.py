@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from encoders.settings import FetchSettings
+from streams.commands.labels import ask, label
 from streams.delivery import CheckedProducer
 from streams.encoded_wait import EncodedItems
 from streams.exits import EXIT_FAILED
@@ -26,7 +27,11 @@ NAMED = 3
 
 @click.group()
 def items() -> None:
-    """Load items into the catalogue, and withdraw them."""
+    """Load items into the catalogue, withdraw them, and label them."""
+
+
+items.add_command(label)
+items.add_command(ask)
 
 
 class Counts(msgspec.Struct):
