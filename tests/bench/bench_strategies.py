@@ -36,7 +36,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from encoders.alignment_fit import fit
-from encoders.alignment_unseen import ItemVectors, item_vectors
+from encoders.alignment_unseen import ItemVectors, item_vectors, unseen_vectors
 from state.artifact import Artifact
 from state.catalogue import Catalogue
 from state.events import ACTIONS, Action, Pack, Row
@@ -96,6 +96,8 @@ class Stage:
     encoded: list[EncodedItem]
     shelf: Shelf
     vectors: ItemVectors
+    unseen: ItemVectors
+    """As if the alignment had not seen the items: what fusions are trained on."""
     places: dict[str, int] = field(default_factory=dict)
     """Of items, by id."""
 
@@ -104,7 +106,10 @@ def stage(cache: Path) -> Stage:
     items = sample_catalogue(cache).items
     with opened_bank(cache) as bank:
         sample = catalogue_sample(bank, cache)
-        vectors = item_vectors(fit(sample.items, bank.builtin_alignment()), sample.items)
+        builtin = bank.builtin_alignment()
+        alignment = fit(sample.items, builtin)
+        vectors = item_vectors(alignment, sample.items)
+        unseen = unseen_vectors(alignment, sample.items, builtin)
     encoded = [
         EncodedItem(
             item.item_id,
@@ -117,7 +122,7 @@ def stage(cache: Path) -> Stage:
         for number, item in enumerate(items)
     ]
     places = {item.item_id: number for number, item in enumerate(items)}
-    return Stage(items, encoded, Shelf(items), vectors, places)
+    return Stage(items, encoded, Shelf(items), vectors, unseen, places)
 
 
 def packed(vectors: ItemVectors, number: int) -> dict[int, bytes]:
@@ -318,8 +323,8 @@ def contenders(
         return {options.weights: (msgspec.convert(weighed, RecommendSettings), prior)}
     if options.fusions:
         found: dict[str, tuple[RecommendSettings | None, Artifact]] = {}
-        for kind in sorted(FUSIONS):
-            trained = learn(kind, scene.vectors.vectors, scene.vectors.present).fusion
+        for kind in sorted(kind for kind in FUSIONS if options.only in kind):
+            trained = learn(kind, scene.unseen.vectors, scene.unseen.present).fusion
             found[f"{kind}, untrained"] = (RecommendSettings(), replace(prior, items=untrained(kind)))
             found[f"{kind}, trained"] = (RecommendSettings(), replace(prior, items=trained))
         return found
