@@ -73,7 +73,8 @@ def train_model(wanted: Training, settings: Settings) -> Made:
                 report, space=space, started_from=start.artifact.version if start else ""
             )
             made = save_model(trained, report, interactions.item_ids, wanted.target, start)
-            tracker.ended(flat(plan) | {"seed": wanted.seed, "data": report.data}, _figures(made))
+            told = {**flat(plan), "seed": float(wanted.seed), "data": report.data}
+            tracker.ended(told, _figures(made))
         return Made(made, tried)
     except StateError as error:
         raise InputError(str(error)) from error
