@@ -5,9 +5,9 @@
 
 The data is ML-100K out of the package `recbole` (install it without what it depends on), or --data FOLDER,
 in the same format. All ratings are views of their value, as papers take them; with --judged they are likes,
-views and dislikes. Models are interest, sasrec, gru4rec and interest/NAME, NAME of the ablation. `--search N`
-searches on the first seed's validation and keeps what it found for all seeds (`--seeds ""` stops there). A
-run that was cut off goes on.
+views and dislikes, and what was rejected is no target. Models: interest, sasrec, gru4rec and interest/NAME,
+NAME of the ablation. `--search N` searches on the first seed's validation and keeps what it found for all
+seeds (`--seeds ""` stops there). A run that was cut off goes on.
 
     python tests/bench/bench_training.py --million [--models interest]
 
@@ -38,6 +38,7 @@ from state.learning.search import search
 from state.learning.sequential import ABLATION, Plan, device_of, train
 from state.learning.splits import Split, leave_one_out, temporal
 from state.learning.trainer import Aside, Schedule
+from state.signals import REJECTING
 
 SPLITS = {"leave-one-out": leave_one_out, "temporal": temporal}
 
@@ -68,6 +69,15 @@ def packaged() -> Path:
 def read(options: argparse.Namespace) -> Dataset:
     reading = ReadingOptions() if options.judged else ReadingOptions(like_from=np.inf, dislike_to=-1)
     return read_dataset(options.data or packaged(), reading)
+
+
+def wanted(split: Split) -> Split:
+    """Without targets that their users rejected: a model that learns not to recommend such is right."""
+
+    def kept(targets: Targets) -> Targets:
+        return targets.part(~REJECTING[targets.source.action[targets.positions]])
+
+    return Split(split.protocol, split.train, kept(split.validation), kept(split.test))
 
 
 def content_of(dataset: Dataset, folder: Path) -> ItemContent:
@@ -237,7 +247,7 @@ def main() -> None:
     else:
         dataset = read(options)
         content = content_of(dataset, options.into) if options.content else None
-        splits = [SPLITS[name](dataset.interactions) for name in options.protocols.split(",")]
+        splits = [wanted(SPLITS[name](dataset.interactions)) for name in options.protocols.split(",")]
         if options.search:
             searched(models, splits[0], content, options)
         for seed in map(int, filter(None, options.seeds.split(","))):
