@@ -98,6 +98,8 @@ def encoded(dataset: Dataset, settings: Settings) -> ItemContent | None:
 
     What is encoded is kept in the data folder's vector cache, where the encode worker finds it.
     """
+    if not dataset.described:
+        return None
     from encoders.errors import EncodersError
     from streams.encode.configured_media import configured_bank
     from streams.encode.instance import Instance
