@@ -12,8 +12,8 @@ from state.events import Row
 from state.heads import absorb, waves
 from state.layout import HALF_LIVES_SECONDS
 from state.modalities import fuse
-from state.readout import Reader, Readouts
-from state.ring import Departure, Outcome, Wave, joined
+from state.readout import Reader, Readouts, takes_item
+from state.ring import Departure, Outcome, Wave, joined, newest_first
 from state.slots import answer_hash, item_hash, slots_of
 
 __all__ = ["HALF_LIVES_SECONDS", "Folded", "Fusion", "Outcome", "Readouts", "item_hash"]
@@ -60,6 +60,14 @@ class Fusion:
     def read(self, states: Sequence[bytes]) -> Readouts:
         """What the states say, at the time of each one's latest event. Raises CodecError."""
         return self._reader.read(decode(states, self.artifact.fingerprint))
+
+    def ring_events(self, state: bytes) -> list[tuple[int, int, int, bool]]:
+        """Of the events in a state's ring, newest first: time, hashes of the event's id and of its item, and
+        whether it took the item. Raises CodecError."""
+        slots = newest_first(decode([state], self.artifact.fingerprint)["ring"])[0]
+        slots = slots[slots["event"] != 0]
+        columns = (slots["time"], slots["event"], slots["item"], takes_item(slots))
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def item_vectors(self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str] = ()) -> Float32:
         """Unit vectors [n, 64] of items, given their vectors by modality and, where the artifact may know

@@ -115,7 +115,7 @@ class Reader:
             recent_mask=ring.feeds,
             recent_items=ring.slots["item"].copy(),
             recent_events=ring.slots["event"].copy(),
-            recent_taken=_taken(ring.slots),
+            recent_taken=takes_item(ring.slots),
         )
 
     def _ring(self, records: Records) -> Ring:
@@ -231,7 +231,8 @@ def log_masses(merged: Merged) -> Float32:
     return np.log1p(np.exp(np.minimum(merged.log_mass, np.float32(60))))
 
 
-def _taken(slots: Slots) -> Bool:
+def takes_item(slots: Slots) -> Bool:
+    """Which events welcome an item, and were not taken back."""
     kept = (slots["flags"] & FLAG_RETRACTED) == 0
     return np.asarray(WELCOMING[slots["action"]] & kept & (slots["item"] != 0), np.bool_)
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from state.layout import RING
+
 ENTRY = np.dtype([("item", "<u8"), ("count", "<f4")])
 """Hash of an item, and how often it followed. A list is sorted by the hash."""
 WINDOW = 5
@@ -38,13 +40,21 @@ class Followers(NamedTuple):
     taken: float
 
 
+class Past(NamedTuple):
+    """A user's events, newest first: hashes of their ids and of their items, and which took their item."""
+
+    events: Sequence[int]
+    items: Sequence[int]
+    taken: Sequence[bool]
+
+
 def earlier_items(place: int, items: Sequence[int], taken: Sequence[bool]) -> list[int] | None:
     """Hashes of the WINDOW items taken before the event at a place, each once, given hashes of the items of a
     user's events newest first, and which of them took their item; None where the event's own item was among
-    them, and is nothing new."""
-    item = items[place]
+    them, and is nothing new. Looks back as far as a ring reaches."""
+    item, before = items[place], slice(place + 1, place + RING)
     found: dict[int, None] = {}
-    for other, counts in zip(items[place + 1 :], taken[place + 1 :], strict=True):
+    for other, counts in zip(items[before], taken[before], strict=True):
         if not counts:
             continue
         if other == item:

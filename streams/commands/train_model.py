@@ -1,12 +1,16 @@
 """`penchant train model`: the interest model and the sequential models that it is held against."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 import msgspec
 
 from streams.errors import InputError
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from state.learning.transfer import Tuned
 
 KINDS = ("interest", "gru4rec", "sasrec")
 TUNED = ("whole", "biases", "ids")
@@ -96,7 +100,7 @@ def model(
     schedule = Schedule(epochs=epochs, optimiser=OptimiserSettings(rate=rate))
     if best_topics and from_topics:
         raise InputError("--best-topics needs the items' words, and --from-topics reads vectors: use --from")
-    plan = Plan(kind, schedule=schedule, tuned=tune or "whole")
+    plan = Plan(kind, schedule=schedule, tuned=cast("Tuned", tune or "whole"))
     reading = ReadingOptions(like_from, dislike_to, min_user, min_item)
     wanted = Training(source, into, plan, reading, seed, trials, resume, device, validation_share)
     tracker = settings.train.track if track is None else track

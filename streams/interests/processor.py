@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from streams.errors import EngineError, RecordError, SettingsError
 from streams.interests.holdback import Held, Holdback
 from streams.interests.outputs import CAUSES, Cause, Portraits, as_of_text, delta_output, topics_text
 from streams.interests.places import Places
-from streams.interests.tally import Tally, count_explored, count_items
+from streams.interests.tally import Counted, RingEvents, Tally, count_explored, count_items
 from streams.settings import Settings
 from streams.topic_ids import id_text
 
@@ -56,6 +57,8 @@ class _Member:
     """Those of the rows that counted."""
     due: bool = False
     state: bytes | None = None
+    before: bytes | None = None
+    """The state before the rows, where they changed it."""
     held: bytes | None = None
     """The stored profile; decoded where it is wanted."""
     decoded: Profile | None = None
@@ -166,7 +169,7 @@ class InterestsProcessor:
             # Corrections of what is gone, or never came, make no user.
             if state != member.state and (member.state is not None or any(count)):
                 effect.puts[KIND_FUSION + member.key] = state
-                member.state = state
+                member.before, member.state = member.state, state
             if not all(count):
                 counted = list(itertools.compress(counted, count))
             if counted:
@@ -195,6 +198,9 @@ class InterestsProcessor:
         )
         member.moment = max([row.broker_time for row in rows])
         effect.broker_times += [row.broker_time for row in rows if row.kind == _EVENT]
+
+    def _ring_before(self, member: _Member) -> RingEvents:
+        return [] if member.before is None else self._fusion.ring_events(member.before)
 
     def _hold(
         self, members: Sequence[_Member], stored: Stored, effects: Mapping[int, Effects], clock_ms: int
@@ -225,7 +231,10 @@ class InterestsProcessor:
         readouts = self._fusion.read([member.state for member in members if member.state is not None])
         portraits = Portraits(readouts, self._fusion.artifact.version, [member.user_id for member in members])
         if self._tally.counts_pairs:
-            counted = [(deltas[member.partition], member.counted) for member in members]
+            counted = [
+                Counted(deltas[member.partition], member.counted, partial(self._ring_before, member))
+                for member in members
+            ]
             self._tally.count_pairs(counted, readouts)
         slates = self._rank(members, readouts, deltas)
         as_of = {

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 import pytest
 
 from state.catalogue import Catalogue
@@ -115,6 +116,23 @@ def test_the_cut_into_batches_does_not_matter_to_pairs() -> None:
         mine, other = whole.followers(name), single.followers(name)
         assert mine.keys() == other.keys()
         assert all(abs(mine[key] - other[key]) < 0.01 for key in mine)
+
+
+@pytest.mark.parametrize("cut", [(10, 90), (60, 40), (100,)])
+def test_pairs_are_of_all_events_of_a_long_batch(cut: Sequence[int]) -> None:
+    """Longer than the ring, so that its first events have left it when the batch is worked off."""
+    numbers = np.random.default_rng(3).integers(0, len(STOCK), 100).tolist()
+    options = msgspec.structs.replace(COLLABORATIVE, neighbours=len(STOCK))
+    single, many = World(options), World(options)
+    rows = takes("ann", numbers)
+    for each in rows:
+        single.send([each])
+    for count in cut:
+        many.send(rows[:count])
+        rows = rows[count:]
+    for name in {STOCK[number].item_id for number in numbers}:
+        assert many.followers(name) == pytest.approx(single.followers(name), abs=0.1)
+        assert many.signal(name).taken == pytest.approx(single.signal(name).taken, abs=0.1)
 
 
 def test_an_event_that_is_taken_back_takes_its_pairs_with_it() -> None:
