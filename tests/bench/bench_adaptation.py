@@ -114,7 +114,7 @@ def model_of(first: Half, epochs: int) -> Start:
     task = task_of(first.interactions, first.content, Training(None, Path(), Plan()))
     made = train(Plan(schedule=Schedule(epochs=epochs)), task, lambda done: None, CPU).model
     assert isinstance(made, InterestModel)
-    return Start(artifact_of(made, first.interactions.item_ids), float(made.sharpness))
+    return Start(artifact_of(made, first.interactions.item_ids), float(made.sharpness.detach()))
 
 
 def adapted(way: Way, task: Task, start: Start, epochs: int) -> Recommender:
