@@ -3,8 +3,8 @@
     python tests/bench/bench_freshness.py [--rate 200] [--seconds 30] [--mode separate|run] [--parts]
 
 Nine of ten events name an item of the catalogue, one carries a picture that the vector cache holds.
-Prints percentiles over events and the workers' CPU time for each event; with --parts, those of both hops, too,
-which costs another reader.
+Prints percentiles over events and the workers' CPU time for each event; with --parts, those of both hops
+besides, which costs another reader.
 """
 
 import argparse
