@@ -120,8 +120,8 @@ def test_records_lost_on_the_way_are_read_again(settings: Settings, host: str) -
         for delivery in deliveries:
             count += 1
             place = partition, delivery[0]
-            # A first record that is lost leaves no hole: nothing says where the ranges begin. And where a turn
-            # had a multiple of 23 records, one could be lost whenever it is read again, and gone for good.
+            # A first record that is lost leaves no hole: nothing says where ranges begin. Where a turn had
+            # a multiple of 23 records, one could be lost whenever it is read again, and gone for good.
             if count % 23 or delivery[0] == 0 or place in lost:
                 kept.append(delivery)
             else:
