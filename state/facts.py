@@ -15,7 +15,7 @@ import msgspec
 from state.codec import Records, decode
 from state.events import ACTIONS, Action
 from state.fusion import Fusion
-from state.layout import FLAG_ANSWERED, FLAG_RETRACTED, NEVER
+from state.layout import FLAG_ANSWERED, FLAG_RETRACTED, MODALITY_NAMES, NEVER
 from state.profile import (
     TIME_STAMP,
     TOPIC_HALF_LIFE_MS,
@@ -47,7 +47,6 @@ LIKING = (Action.LIKE, Action.SAVE, Action.SHARE, Action.PURCHASE)
 
 _LATEST = 253_000_000_000_000
 """Calendars end soon after, in the year 9999."""
-_MODALITIES = ("text", "image", "audio", "video")
 _UNLIKE = ACTIONS.index(Action.UNLIKE)
 
 
@@ -330,7 +329,7 @@ def _comments(past: Sequence[_Past], disliked: Set[bytes]) -> tuple[CommentFact,
 
 
 def _modalities(shares: Sequence[float]) -> dict[str, float]:
-    named = dict(zip(_MODALITIES, shares, strict=True))
+    named = dict(zip(MODALITY_NAMES, shares, strict=True))
     ordered = sorted(named, key=lambda name: (-named[name], name))
     return {name: round(named[name], 3) for name in ordered if round(named[name], 3) > 0}
 

@@ -16,14 +16,13 @@ from state.layout import (
     FLAG_USABLE,
     HALF_LIVES_SECONDS,
     MODALITY_COUNT,
+    MODALITY_NAMES,
     NEVER,
 )
 from state.profile import DAY_MS, DAY_STAMP, TIME_STAMP, decode_profile
 from state.recency import entries_of, mark_of
 from state.ring import newest_first
 from state.slots import directions, item_hash
-
-_MODALITIES = ("text", "image", "audio", "video")
 
 
 class HeldEvent(msgspec.Struct, frozen=True):
@@ -195,7 +194,7 @@ def _items(entries: bytes, stamp_bytes: int, names: Names, unit_ms: int = 1) -> 
 
 
 def _named(shares: Iterable[float]) -> dict[str, float]:
-    named = dict(zip(_MODALITIES, shares, strict=True))
+    named = dict(zip(MODALITY_NAMES, shares, strict=True))
     assert len(named) == MODALITY_COUNT
     return {name: float(share) for name, share in named.items() if share}
 

@@ -50,11 +50,19 @@ class KnownItems:
         """`fused` [n] with the embeddings of the items of these hashes [n] added; the shares stay."""
         if not len(self.keys):
             return fused
+        rows, own = self.find(items)
+        vectors = fused.vectors.copy()
+        vectors[rows] = unit(vectors[rows] + own)
+        return Fused(vectors, fused.shares)
+
+    def find(self, items: UInt64) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Which of the items of these hashes [n] are known, as their places [m], and the embeddings of those,
+        [m, DIM]."""
+        if not len(self.keys):
+            return np.zeros(0, np.int64), np.zeros((0, DIM), np.float32)
         places = np.minimum(np.searchsorted(self.keys, items), len(self.keys) - 1)
         rows = np.flatnonzero(self.keys[places] == items)
-        vectors = fused.vectors.copy()
-        vectors[rows] = unit(vectors[rows] + self.embedding[places[rows]].astype(np.float32))
-        return Fused(vectors, fused.shares)
+        return rows, self.embedding[places[rows]].astype(np.float32)
 
 
 def known_of(arrays: Mapping[str, NDArray[np.generic]]) -> KnownItems | None:

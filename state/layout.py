@@ -7,6 +7,8 @@ DIM = 64
 SHARED_DIM = 128
 """Dimension of the vectors that the encoders hand over."""
 MODALITY_COUNT = 4
+MODALITY_NAMES = ("text", "image", "audio", "video")
+"""By code."""
 HEAD_COUNT = 8
 HEAD_DIM = 32
 RING = 32

@@ -13,7 +13,7 @@ from state.errors import StateError
 from state.items import EncodedItem
 from state.labels.asking import most_useful
 from state.labels.inference import Belief, infer
-from state.labels.material import content_vectors, labels_of
+from state.labels.material import Float32, content_vectors, labels_of
 from streams.errors import InputError
 from streams.reading import Stretch, read
 from streams.settings import Settings
@@ -95,7 +95,7 @@ def read_labels(path: Path) -> dict[str, str]:
 
 def inferred(shelf: Shelf, labels: dict[str, str]) -> list[Found]:
     """What is believed of each item without a label, the surest first. Raises InputError."""
-    belief = _believed(shelf, labels)
+    belief = _believed(shelf, labels, content_vectors(shelf.vectors))
     names, sure = belief.likeliest()
     found = [
         Found(item_id, name, float(share))
@@ -109,7 +109,7 @@ def asked(shelf: Shelf, labels: dict[str, str], count: int) -> list[Found]:
     """The items whose labels would help most, with what is believed of them so far."""
     known = np.array([row for row, item_id in enumerate(shelf.ids) if item_id in labels], np.int64)
     vectors = content_vectors(shelf.vectors)
-    belief = _believed(shelf, labels) if labels else None
+    belief = _believed(shelf, labels, vectors) if labels else None
     names, sure = belief.likeliest() if belief else ([""] * len(shelf.ids), np.zeros(len(shelf.ids)))
     return [
         Found(shelf.ids[row], names[row], float(sure[row]))
@@ -117,9 +117,9 @@ def asked(shelf: Shelf, labels: dict[str, str], count: int) -> list[Found]:
     ]
 
 
-def _believed(shelf: Shelf, labels: dict[str, str]) -> Belief:
+def _believed(shelf: Shelf, labels: dict[str, str], vectors: Float32) -> Belief:
     given = labels_of([labels.get(item_id) for item_id in shelf.ids])
     try:
-        return infer(content_vectors(shelf.vectors), given)
+        return infer(vectors, given)
     except StateError as error:
         raise InputError(str(error)) from error

@@ -1,5 +1,8 @@
 """Models, interactions and rows of events for the tests of learning."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -19,6 +22,23 @@ BARE = 8
 
 def item_ids() -> tuple[str, ...]:
     return tuple(f"item-{number}" for number in range(ITEMS))
+
+
+def write_likes(path: Path) -> None:
+    """JSON lines: 120 likes of 12 users, of 20 items drawn at random."""
+    rng = np.random.default_rng(0)
+    lines = [
+        json.dumps(
+            {
+                "user_id": f"user-{number % 12}",
+                "item_id": f"item-{rng.integers(0, 20)}",
+                "action": "like",
+                "timestamp": 1_600_000_000_000 + 60_000 * number,
+            }
+        )
+        for number in range(120)
+    ]
+    path.write_text("\n".join(lines))
 
 
 def content(seed: int = 3) -> ItemContent:

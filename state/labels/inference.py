@@ -1,13 +1,13 @@
 """Labels for the items that have none, from those that have one and from how near items are to each other."""
 
-import importlib
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from state.errors import LearningError
+from state.extras import package
 from state.labels.material import UNKNOWN, Float32, Float64, Labels
 
 NEIGHBOURS = 10
@@ -51,7 +51,8 @@ def infer(vectors: Float32, labels: Labels) -> Belief:
 
 
 def _spread(vectors: Float32, labels: Labels) -> Float64:
-    module = _semi_supervised()
+    lacking = "labels are inferred by scikit-learn: install penchant[learn]"
+    module = package("sklearn.semi_supervised", lacking)
     neighbours = min(NEIGHBOURS, len(vectors))
     model = module.LabelSpreading(
         kernel="knn", n_neighbors=neighbours, alpha=CLAMPING, max_iter=TURNS, tol=1e-4
@@ -63,10 +64,3 @@ def _spread(vectors: Float32, labels: Labels) -> Float64:
     out = np.zeros((len(vectors), len(labels.names)))
     out[:, model.classes_] = np.nan_to_num(model.label_distributions_)
     return out
-
-
-def _semi_supervised() -> Any:
-    try:
-        return importlib.import_module("sklearn.semi_supervised")
-    except ImportError as error:
-        raise LearningError("labels are inferred by scikit-learn: install penchant[learn]") from error

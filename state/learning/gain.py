@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 
 from state.errors import LearningError
+from state.layout import MODALITY_NAMES
 from state.learning.interactions import Bool, Int64, Interactions, ItemContent
 from state.learning.protocol import Targets
 from state.learning.verdicts import enough, judged, liked
 
 TOPIC, MODALITY = "topic", "modality"
-_MODALITIES = ("text", "image", "audio", "video")
 
 
 class Gain(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def modalities_of(content: ItemContent) -> dict[tuple[str, str], Int64]:
     present: Bool = content.present
     return {
         (MODALITY, name): np.flatnonzero(present[:, code])
-        for code, name in enumerate(_MODALITIES)
+        for code, name in enumerate(MODALITY_NAMES)
         if present[:, code].any() and not present[:, code].all()
     }
 

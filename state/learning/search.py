@@ -1,6 +1,5 @@
 """Search for the numbers that a model is shaped and trained by, the same number of trials for every model."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -8,6 +7,7 @@ import msgspec
 import torch
 
 from state.errors import LearningError
+from state.extras import package
 from state.learning.protocol import Task, Tell
 from state.learning.sequential import GRU4REC, INTEREST, SASREC, Plan, Trained, train
 
@@ -36,7 +36,7 @@ def search(plan: Plan, task: Task, trials: int, tell: Tell, device: torch.device
     """Trains `trials` times, by the tree-structured Parzen estimator (Optuna), and keeps the best. The first
     trial is the plan as it is given, so that nothing worse is kept; all draws follow from the task's seed.
     Raises LearningError where Optuna is missing."""
-    optuna = _optuna()
+    optuna = package("optuna", 'a search needs Optuna: install "penchant[learn]"')
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=task.seed, n_startup_trials=5)
@@ -116,10 +116,3 @@ def _sasrec(plan: Plan, trial: Trial) -> Plan:
 
 
 _DRAWS: dict[str, Callable[[Plan, Trial], Plan]] = {INTEREST: _interest, GRU4REC: _gru4rec, SASREC: _sasrec}
-
-
-def _optuna() -> Any:
-    try:
-        return importlib.import_module("optuna")
-    except ImportError as error:
-        raise LearningError('a search needs Optuna: install "penchant[learn]"') from error

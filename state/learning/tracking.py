@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from state.errors import LearningError
+from state.extras import package
 from state.learning.checkpoints import Course
 
 FORMS = "tensorboard:FOLDER or wandb:PROJECT"
@@ -112,8 +113,7 @@ class _Wandb:
 
 @contextmanager
 def _tensorboard(folder: str) -> Iterator[Tracker]:
-    package = _package("tensorboardX", "tensorboard")
-    writer = package.SummaryWriter(folder)
+    writer = _package("tensorboardX", "tensorboard").SummaryWriter(folder)
     try:
         yield _TensorBoard(writer, importlib.import_module("tensorboardX.summary"))
     finally:
@@ -122,10 +122,10 @@ def _tensorboard(folder: str) -> Iterator[Tracker]:
 
 @contextmanager
 def _wandb(project: str) -> Iterator[Tracker]:
-    package = _package("wandb", "wandb")
+    wandb = _package("wandb", "wandb")
     try:
-        run = package.init(project=project, job_type="train")
-    except package.Error as error:
+        run = wandb.init(project=project, job_type="train")
+    except wandb.Error as error:
         raise LearningError(f"Weights & Biases cannot begin a run: {error}") from error
     with run:
         yield _Wandb(run)
@@ -135,7 +135,4 @@ _OPENED = {"tensorboard": _tensorboard, "wandb": _wandb}
 
 
 def _package(name: str, extra: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise LearningError(f'tracking needs {name}: install "penchant[{extra}]"') from error
+    return package(name, f'tracking needs {name}: install "penchant[{extra}]"')

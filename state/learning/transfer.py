@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from state.judging import LIKE, PARTS, RATE, Judges
 from state.known import KnownItems
-from state.layout import DIM
-from state.learning.interactions import Bool
 from state.learning.interest import InterestModel, InterestShape
 from state.learning.start import Start
 from state.shapes import Float32
@@ -85,17 +83,13 @@ def _weights(model: InterestModel, start: Start) -> None:
         for part in ("query", "key", "value", "action", "rank", "time"):
             _put(getattr(getattr(model, name), part), getattr(own, f"{name}_{part}"))
     event = (own.event_in, own.event_in_bias, own.event_out)
-    for bend, arrays in ((model.event, event), (model.readout, _readout(start))):
+    readout = (own.readout_in, own.readout_in_bias, own.readout_hidden_out)
+    for bend, arrays in ((model.event, event), (model.readout, readout)):
         if arrays[0].shape[1]:
             for number, array in zip((bend.into, bend.bias, bend.out), arrays, strict=True):
                 _put(number, array)
         else:
             bend.out.zero_()
-
-
-def _readout(start: Start) -> tuple[Float32, Float32, Float32]:
-    own = start.artifact.weights
-    return own.readout_in, own.readout_in_bias, own.readout_hidden_out
 
 
 def _admitted(biases: Float32) -> Float32:
@@ -116,20 +110,10 @@ def _ids(model: InterestModel, known: KnownItems | None, item_ids: Sequence[str]
     tower.embedding[tower.present.any(dim=1)] = 0.0
     if known is None:
         return 0
-    rows, vectors = _found(known, item_ids)
+    rows, vectors = known.find(np.array([item_hash(one) for one in item_ids], np.uint64))
     tower.embedding[torch.from_numpy(rows)] = torch.from_numpy(vectors).to(tower.embedding.device)
     tower.known[torch.from_numpy(rows)] = True
-    return int(rows.sum())
-
-
-def _found(known: KnownItems, item_ids: Sequence[str]) -> tuple[Bool, Float32]:
-    """Which items are known, bool [n], and the vectors of those, [m, DIM]."""
-    hashes = np.array([item_hash(one) for one in item_ids], np.uint64)
-    if not len(known.keys) or not len(hashes):
-        return np.zeros(len(hashes), np.bool_), np.zeros((0, DIM), np.float32)
-    places = np.minimum(np.searchsorted(known.keys, hashes), len(known.keys) - 1)
-    found = np.asarray(known.keys[places] == hashes)
-    return found, known.embedding[places[found]].astype(np.float32)
+    return len(rows)
 
 
 def _put(number: Tensor, array: Float32) -> None:

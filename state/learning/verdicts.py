@@ -10,8 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from state.errors import LearningError
 from state.events import ACTIONS, Action
+from state.extras import package
 from state.learning.interactions import Bool, Float32, Int32
 from state.learning.protocol import Histories, Targets
 
@@ -123,9 +123,5 @@ def calibration(told: Float64, likes: Bool) -> tuple[Bin, ...]:
 
 
 def _sklearn(module: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise LearningError("verdicts are measured by scikit-learn: install penchant[learn]") from error
+    lacking = "verdicts are measured by scikit-learn: install penchant[learn]"
+    return package(f"sklearn.{module}", lacking)

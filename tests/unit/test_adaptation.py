@@ -29,7 +29,7 @@ from state.prior import content_prior
 from state.slots import item_hash
 from streams.cli import cli
 from streams.commands import train_model
-from tests.learning_samples import ITEMS, content, item_ids, known, many_events, model
+from tests.learning_samples import ITEMS, content, item_ids, known, many_events, model, write_likes
 
 CPU = torch.device("cpu")
 
@@ -188,19 +188,7 @@ def command(data: Path, *words: str) -> Result:
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("events") / "events.jsonl"
-    rng = np.random.default_rng(0)
-    lines = [
-        json.dumps(
-            {
-                "user_id": f"user-{number % 12}",
-                "item_id": f"item-{rng.integers(0, 20)}",
-                "action": "like",
-                "timestamp": 1_600_000_000_000 + 60_000 * number,
-            }
-        )
-        for number in range(120)
-    ]
-    path.write_text("\n".join(lines))
+    write_likes(path)
     return path
 
 

@@ -1,6 +1,5 @@
 """Trainings told to a tracker: what is in TensorBoard's event file, and what is said where it cannot be."""
 
-import json
 import struct
 import sys
 from collections import defaultdict
@@ -8,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -16,6 +14,7 @@ from state.errors import LearningError
 from state.learning.saving import load_report
 from state.learning.tracking import tracked
 from streams.cli import cli
+from tests.learning_samples import write_likes
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 
@@ -46,19 +45,7 @@ def told(folder: Path) -> tuple[dict[str, dict[int, float]], str]:
 
 def train(data: Path, *words: str, **environment: str) -> Result:
     path = data / "events.jsonl"
-    rng = np.random.default_rng(0)
-    lines = [
-        json.dumps(
-            {
-                "user_id": f"user-{number % 12}",
-                "item_id": f"item-{rng.integers(0, 20)}",
-                "action": "like",
-                "timestamp": 1_600_000_000_000 + 60_000 * number,
-            }
-        )
-        for number in range(120)
-    ]
-    path.write_text("\n".join(lines))
+    write_likes(path)
     environment |= {"PENCHANT_APP__DATA": str(data), "PENCHANT_ENCODERS__DEVICE": "cpu"}
     words = ("train", "model", "--from", str(path), "--into", str(data / "model"), "--device", "cpu", *words)
     words = (*words, "--model", "gru4rec", "--epochs", "2")
