@@ -9,9 +9,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from state.errors import LearningError
 from state.events import ACTIONS, Action
 from state.learning.interactions import Int32, Interactions, interactions_of
 
+MOST_ID = 512
+"""Characters of an id; the topics take no longer one."""
+LARGEST = float(np.finfo(np.float32).max)
 _LIKE, _DISLIKE, _VIEW = (ACTIONS.index(action) for action in (Action.LIKE, Action.DISLIKE, Action.VIEW))
 
 
@@ -26,6 +30,14 @@ class ReadingOptions(msgspec.Struct, frozen=True):
     """Users with fewer events are left out."""
     min_item: int = 0
     """Items with fewer events are left out. Both are applied until nothing more goes (a k-core)."""
+
+    def check(self) -> None:
+        """Raises LearningError where a rating could be both a like and a dislike."""
+        if not self.like_from > self.dislike_to:
+            raise LearningError(
+                f"--like-from must be above --dislike-to, and {self.like_from:g} is not above "
+                f"{self.dislike_to:g}"
+            )
 
     def action_of(self, rating: float) -> int:
         """Code of the action that a rating stands for; NaN is no rating."""
@@ -46,10 +58,27 @@ class Event(NamedTuple):
     watched: float = math.nan
 
 
+def _check(event: Event) -> None:
+    """What the topic would refuse is refused here. Raises ValueError."""
+    for name, own in (("user_id", event.user_id), ("item_id", event.item_id)):
+        if not 1 <= len(own) <= MOST_ID:
+            raise ValueError(f"{name} must have 1 to {MOST_ID} characters, and has {len(own):,}")
+    if abs(event.value) > LARGEST:
+        raise ValueError(f"value {event.value!r} is too large")
+    if event.dwell < 0:
+        raise ValueError(f"dwell_seconds {event.dwell!r} is negative")
+    if event.dwell > LARGEST:
+        raise ValueError(f"dwell_seconds {event.dwell!r} is too large")
+    if not (math.isnan(event.watched) or 0 <= event.watched <= 1):
+        raise ValueError(f"watched_fraction {event.watched!r} is no part: 0 to 1 is wanted")
+
+
 class Gathering:
     """Gathers events; users and items get their codes in the order in which they first come."""
 
     def __init__(self, options: ReadingOptions) -> None:
+        """Raises LearningError for options that contradict each other."""
+        options.check()
         self._options = options
         self._users: dict[str, int] = {}
         self._items: dict[str, int] = {}
@@ -61,6 +90,8 @@ class Gathering:
         return len(self._user)
 
     def add(self, event: Event) -> None:
+        """Raises ValueError for what no event has; where it stands, the caller knows."""
+        _check(event)
         self._user.append(self._users.setdefault(event.user_id, len(self._users)))
         self._item.append(self._items.setdefault(event.item_id, len(self._items)))
         self._time.append(event.time_ms)

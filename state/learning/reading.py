@@ -8,7 +8,9 @@ read.
 """
 
 import math
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,7 +21,8 @@ from state.errors import LearningError
 from state.events import ACTIONS
 from state.learning.dataset import Dataset, Facts, dataset_of
 from state.learning.gathering import Event, Gathering, ReadingOptions
-from state.learning.recbole import read_recbole
+from state.learning.recbole import read_inter, read_recbole
+from state.times import told_event_time, told_time
 
 if TYPE_CHECKING:
     import pyarrow
@@ -64,7 +67,7 @@ def read_dataset(path: Path, options: ReadingOptions | None = None) -> Dataset:
         raise LearningError(f"{path}: there is no such file or folder")
     gathering = Gathering(chosen)
     if path.suffix == ".inter":
-        return read_recbole(path.parent, chosen)
+        return read_inter(path, chosen)
     if path.suffix == ".parquet":
         _read_parquet(path, gathering)
     elif path.suffix in (".jsonl", ".ndjson", ".json"):
@@ -81,17 +84,20 @@ def _read_lines(path: Path, gathering: Gathering) -> None:
         code = _CODES.get(line.action)
         if code is None:
             raise LearningError(f"{where}: unknown action {line.action[:40]!r}")
-        gathering.add(
-            Event(
-                line.user_id,
-                line.item_id,
-                _milliseconds(line.timestamp, where),
-                code,
-                _or_nan(line.value),
-                _or_nan(line.dwell_seconds),
-                _or_nan(line.watched_fraction),
+        try:
+            gathering.add(
+                Event(
+                    line.user_id,
+                    line.item_id,
+                    told_event_time(line.timestamp),
+                    code,
+                    _or_nan(line.value),
+                    _or_nan(line.dwell_seconds),
+                    _or_nan(line.watched_fraction),
+                )
             )
-        )
+        except ValueError as error:
+            raise LearningError(f"{where}: {error}") from error
 
 
 def _or_nan(value: float | None) -> float:
@@ -106,7 +112,10 @@ def _items_beside(path: Path) -> dict[str, Facts]:
     for where, item in _records(beside, _Item):
         topics = tuple(dict.fromkeys((*item.categories, *item.tags)))
         text = ". ".join(part for part in (item.title, item.description) if part)
-        published = None if item.published_at is None else _milliseconds(item.published_at, where)
+        try:
+            published = None if item.published_at is None else told_time("published_at", item.published_at)
+        except ValueError as error:
+            raise LearningError(f"{where}: {error}") from error
         facts[item.item_id] = Facts(text, topics, published)
     return facts
 
@@ -117,27 +126,23 @@ def _records(path: Path, kind: type[Shape]) -> Iterator[tuple[str, Shape]]:
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
-                        yield f"{path}: line {number}", decoder.decode(line)
-                    except msgspec.DecodeError as error:
-                        raise LearningError(f"{path}: line {number}: {error}") from error
+                text = line.removeprefix(BOM_UTF8) if number == 1 else line
+                if text.strip():
+                    where = f"{path}: line {number}"
+                    yield where, _decoded(decoder, text, where)
     except OSError as error:
         raise LearningError(f"{path}: {error}") from error
 
 
-def _milliseconds(value: int | float | str, where: str) -> int:
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise LearningError(f"{where}: {value[:40]!r} is no time in RFC 3339") from error
-        if moment.tzinfo is None:
-            raise LearningError(f"{where}: {value[:40]!r} has no offset from UTC")
-        return round(moment.timestamp() * 1000)
-    if not math.isfinite(value):
-        raise LearningError(f"{where}: {value!r} is no time")
-    return round(value)
+def _decoded(decoder: "msgspec.json.Decoder[Shape]", line: bytes, where: str) -> Shape:
+    try:
+        return decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise LearningError(f"{where}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise LearningError(f"{where}: not UTF-8: {error.reason}") from error
+    except RecursionError:
+        raise LearningError(f"{where}: nested too deeply") from None
 
 
 def _read_parquet(path: Path, gathering: Gathering) -> None:
@@ -151,6 +156,9 @@ def _read_parquet(path: Path, gathering: Gathering) -> None:
     try:
         with ParquetFile(path) as file:
             names = set(file.schema_arrow.names)
+            twice = [name for name, count in Counter(file.schema_arrow.names).items() if count > 1]
+            if twice:
+                raise LearningError(f"{path}: two columns {', '.join(twice)}")
             missing = {"user_id", "item_id", "timestamp"} - names
             if missing:
                 raise LearningError(f"{path}: no column {', '.join(sorted(missing))}")
@@ -164,10 +172,14 @@ def _read_parquet(path: Path, gathering: Gathering) -> None:
 
 
 def _take_batch(path: Path, first: int, batch: "pyarrow.RecordBatch", gathering: Gathering) -> None:
-    columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
+    columns = _columns(path, first, batch)
     nothing = [None] * batch.num_rows
     actions = columns.get("action", nothing)
-    values = columns.get("value", columns.get("rating", nothing))
+    ratings = columns.get("rating", nothing)
+    values = [
+        rating if value is None else value
+        for value, rating in zip(columns.get("value", nothing), ratings, strict=True)
+    ]
     dwells, watched = (columns.get(name, nothing) for name in ("dwell_seconds", "watched_fraction"))
     for place, (user, item, moment) in enumerate(
         zip(columns["user_id"], columns["item_id"], columns["timestamp"], strict=True)
@@ -179,34 +191,57 @@ def _take_batch(path: Path, first: int, batch: "pyarrow.RecordBatch", gathering:
         code = None if action is None else _CODES.get(str(action))
         if action is not None and code is None:
             raise LearningError(f"{where}: unknown action {str(action)[:40]!r}")
-        gathering.add(
-            Event(
-                str(user),
-                str(item),
-                _parquet_time(moment, where),
-                code,
-                _number(values[place], where),
-                _number(dwells[place], where),
-                _number(watched[place], where),
+        try:
+            gathering.add(
+                Event(
+                    _id("user_id", user),
+                    _id("item_id", item),
+                    _parquet_time(moment),
+                    code,
+                    _number(values[place]),
+                    _number(dwells[place]),
+                    _number(watched[place]),
+                )
             )
-        )
+        except ValueError as error:
+            raise LearningError(f"{where}: {error}") from error
 
 
-def _parquet_time(moment: object, where: str) -> int:
+def _columns(path: Path, first: int, batch: "pyarrow.RecordBatch") -> dict[str, Sequence[object]]:
+    """Raises LearningError for times beyond those that there are, and in zones that nobody knows."""
+    try:
+        return {name: batch.column(name).to_pylist() for name in batch.schema.names}
+    except (ValueError, OverflowError, LookupError) as error:
+        last = first + batch.num_rows - 1
+        raise LearningError(f"{path}: rows {first} to {last}: {error}") from error
+
+
+def _id(name: str, value: object) -> str:
+    """Numbers with a point are other ids than those without, and nobody writes the former."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"{name} is {type(value).__name__}: text or a whole number is wanted")
+
+
+def _parquet_time(moment: object) -> int:
     if isinstance(moment, datetime):
         # A time without a zone is in UTC, as Parquet keeps it.
         offset = moment.utcoffset()
         naive = moment.replace(tzinfo=None)
         seconds = (naive - datetime(1970, 1, 1)).total_seconds()
-        return round((seconds - (offset.total_seconds() if offset else 0.0)) * 1000)
-    if isinstance(moment, int | float | str):
-        return _milliseconds(moment, where)
-    raise LearningError(f"{where}: {str(moment)[:40]!r} is no time")
+        return told_event_time(
+            round((seconds - (offset.total_seconds() if offset else 0.0)) * 1000), f"'{moment}'"
+        )
+    if isinstance(moment, int | float | str) and not isinstance(moment, bool):
+        return told_event_time(moment)
+    raise ValueError(f"{str(moment)[:40]!r} is no time")
 
 
-def _number(value: object, where: str) -> float:
+def _number(value: object) -> float:
     if value is None:
         return math.nan
     if isinstance(value, int | float):
         return float(value)
-    raise LearningError(f"{where}: {str(value)[:40]!r} is no number")
+    raise ValueError(f"{str(value)[:40]!r} is no number")

@@ -12,6 +12,7 @@ takes what it tells.
 
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import NamedTuple
 from state.errors import LearningError
 from state.events import ACTIONS
 from state.learning.dataset import Dataset, Facts, dataset_of
-from state.learning.gathering import Event, Gathering, ReadingOptions
+from state.learning.gathering import LARGEST, Event, Gathering, ReadingOptions
+from state.times import told_event_time, told_time
 
 TYPES = frozenset({"token", "token_seq", "float", "float_seq"})
 SECONDS_BELOW = 1e11
@@ -42,36 +44,47 @@ class Table:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with path.open(encoding="utf-8") as lines:
-                header = next(lines, "")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LearningError(f"{path}: {error}") from error
-        self.columns = [self._column(cell) for cell in header.rstrip("\r\n").split("\t")]
+        header = next(self._lines(), (1, ""))[1]
+        self.columns = [self._column(cell) for cell in header.split("\t")]
         self.place = {column.name: place for place, column in enumerate(self.columns)}
+        if len(self.place) < len(self.columns):
+            names = [column.name for column in self.columns]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise self.error(1, f"two columns {twice!r}")
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Number of the line, and its cells."""
-        number = 1
+        for number, line in self._lines():
+            cells = line.split("\t")
+            if number == 1 or cells == [""]:
+                continue
+            if len(cells) != len(self.columns):
+                raise self.error(
+                    number, f"{len(cells)} cells, but the header names {len(self.columns)} columns"
+                )
+            yield number, cells
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
         try:
-            with self.path.open(encoding="utf-8") as lines:
-                next(lines, None)
-                for number, line in enumerate(lines, 2):
-                    cells = line.rstrip("\r\n").split("\t")
-                    if len(cells) != len(self.columns):
-                        if cells == [""]:
-                            continue
-                        raise self.error(
-                            number, f"{len(cells)} cells, but the header names {len(self.columns)} columns"
-                        )
-                    yield number, cells
+            with self.path.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    text = line.removeprefix(BOM_UTF8) if number == 1 else line
+                    yield number, text.rstrip(b"\r\n").decode()
         except UnicodeDecodeError as error:
-            raise self.error(number + 1, f"not UTF-8: {error}") from error
+            raise self.error(number, f"not UTF-8: {error.reason}") from error
+        except OSError as error:
+            raise LearningError(f"{self.path}: {error}") from error
 
     def needed(self, name: str) -> int:
         if name not in self.place:
             raise LearningError(f"{self.path}: line 1: no column {name!r} in the header")
         return self.place[name]
+
+    def needed_id(self, name: str) -> int:
+        place = self.needed(name)
+        if self.columns[place].kind != "token":
+            raise self.error(1, f"{name!r} must be a token, and is {self.columns[place].kind}")
+        return place
 
     def number(self, line: int, text: str) -> float:
         """NaN for an empty cell."""
@@ -99,37 +112,50 @@ def read_recbole(folder: Path, options: ReadingOptions) -> Dataset:
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise LearningError(f"{folder}: wanted one file NAME.inter, found {names}")
+    return read_inter(found[0], options)
+
+
+def read_inter(path: Path, options: ReadingOptions) -> Dataset:
+    """One `.inter` file, with the `.item` file beside it where there is one. Raises LearningError."""
     gathering = Gathering(options)
-    _read_events(Table(found[0]), gathering)
-    described = found[0].with_suffix(".item")
+    _read_events(Table(path), gathering)
+    described = path.with_suffix(".item")
     facts = _read_items(Table(described)) if described.exists() else {}
-    return dataset_of(found[0].stem, gathering.finished(), facts)
+    return dataset_of(path.stem, gathering.finished(), facts)
 
 
 def _read_events(table: Table, gathering: Gathering) -> None:
-    user, item, time = (table.needed(name) for name in ("user_id", "item_id", "timestamp"))
+    user, item, time = table.needed_id("user_id"), table.needed_id("item_id"), table.needed("timestamp")
     rating, action = table.place.get("rating"), table.place.get("action")
     dwell, watched = table.place.get("dwell_seconds"), table.place.get("watched_fraction")
     for line, cells in table:
         if not cells[user] or not cells[item]:
             raise table.error(line, "user_id and item_id may not be empty")
-        moment = table.number(line, cells[time])
-        if not math.isfinite(moment):
-            raise table.error(line, f"timestamp {cells[time]!r} is no time")
         code = None if action is None else _CODES.get(cells[action].lower())
         if action is not None and code is None:
             raise table.error(line, f"unknown action {cells[action][:40]!r}")
-        gathering.add(
-            Event(
-                cells[user],
-                cells[item],
-                round(moment * 1000 if moment < SECONDS_BELOW else moment),
-                code,
-                math.nan if rating is None else table.number(line, cells[rating]),
-                math.nan if dwell is None else table.number(line, cells[dwell]),
-                math.nan if watched is None else table.number(line, cells[watched]),
+        value = math.nan if rating is None else table.number(line, cells[rating])
+        if rating is not None and abs(value) > LARGEST:
+            raise table.error(line, f"rating {cells[rating][:40]!r} is too large")
+        try:
+            gathering.add(
+                Event(
+                    cells[user],
+                    cells[item],
+                    told_event_time(_milliseconds(table, line, cells[time]), repr(cells[time][:40])),
+                    code,
+                    value,
+                    math.nan if dwell is None else table.number(line, cells[dwell]),
+                    math.nan if watched is None else table.number(line, cells[watched]),
+                )
             )
-        )
+        except ValueError as error:
+            raise table.error(line, str(error)) from error
+
+
+def _milliseconds(table: Table, line: int, text: str) -> float:
+    moment = table.number(line, text)
+    return moment * 1000 if moment < SECONDS_BELOW else moment
 
 
 def _read_items(table: Table) -> dict[str, Facts]:
@@ -152,7 +178,12 @@ def _read_items(table: Table) -> dict[str, Facts]:
 def _published(table: Table, line: int, text: str, name: str) -> int | None:
     """Start of the year, or the time itself; None where neither can be read."""
     if name == "timestamp":
-        moment = table.number(line, text)
-        return round(moment * 1000 if moment < SECONDS_BELOW else moment) if math.isfinite(moment) else None
+        moment = _milliseconds(table, line, text)
+        if not math.isfinite(moment):
+            return None
+        try:
+            return told_time("timestamp", round(moment), repr(text[:40]))
+        except ValueError as error:
+            raise table.error(line, str(error)) from error
     year = _YEAR.search(text)
     return None if year is None else round(datetime(int(year.group()), 1, 1, tzinfo=UTC).timestamp() * 1000)

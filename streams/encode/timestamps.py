@@ -1,55 +1,14 @@
-"""Times of the public records: epoch milliseconds, or RFC 3339 text. Seconds are never guessed."""
+"""Times of the public records, as `state.times` reads them, and how far ahead an event may lie."""
 
-import math
-import re
-from datetime import UTC, datetime, timedelta
+from state.times import EARLIEST, LATEST, parse_time
 
-LATEST = 253_402_300_799_999
-"""The last millisecond of the year 9999; what lies beyond is held at it."""
-EARLIEST = -62_135_596_800_000
-"""The first millisecond of the year 1."""
+__all__ = ["EARLIEST", "FUTURE_MS", "LATEST", "clamp", "parse_time"]
+
 FUTURE_MS = 5 * 60 * 1000
 """How far an event may lie ahead of the broker's time of its record."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DIGITS = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?")
-_RFC_3339 = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:)([0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
-
-
-def parse_time(value: int | float | str) -> int:
-    """Epoch milliseconds, between EARLIEST and LATEST. Raises ValueError for what is no time."""
-    if isinstance(value, str):
-        value = _from_text(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError("a time must be finite")
-        value = math.floor(value)
-    if value < EARLIEST:
-        raise ValueError("a time before the year 1")
-    return min(value, LATEST)
 
 
 def clamp(time_ms: int, broker_time: int) -> tuple[int, bool]:
     """An event's time, held at most FUTURE_MS after the broker's; and whether it had to be."""
     limit = broker_time + FUTURE_MS
     return (limit, True) if time_ms > limit else (time_ms, False)
-
-
-def _from_text(text: str) -> int | float:
-    text = text.strip()
-    if _DIGITS.fullmatch(text):
-        return float(text) if "." in text else int(text)
-    match = _RFC_3339.fullmatch(text)
-    if match is None:
-        raise ValueError(
-            f"{text[:40]!r} is neither epoch milliseconds nor RFC 3339 with an offset, "
-            "such as 2026-01-31T12:00:00Z"
-        )
-    day, minute, second, fraction, offset = match.groups()
-    # RFC 3339 knows leap seconds, datetime does not.
-    leap = second == "60"
-    exact = f"{day}T{minute}{'59' if leap else second}{(fraction or '')[:7]}{offset.upper()}"
-    moment = datetime.fromisoformat(exact) - _EPOCH + timedelta(seconds=int(leap))
-    return moment // timedelta(milliseconds=1)

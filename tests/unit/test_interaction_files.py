@@ -156,7 +156,7 @@ def test_json_lines_of_our_own_records_are_read_with_their_items(tmp_path: Path)
         ("{", "line 2:"),
         ('{"user_id": "a", "item_id": "b", "action": "like"}', "line 2:"),
         ('{"user_id": "a", "item_id": "b", "action": "stare", "timestamp": 1}', "unknown action"),
-        ('{"user_id": "a", "item_id": "b", "action": "like", "timestamp": "noon"}', "no time in RFC 3339"),
+        ('{"user_id": "a", "item_id": "b", "action": "like", "timestamp": "noon"}', "nor RFC 3339"),
         ('{"user_id": "a", "item_id": "b", "action": "like", "timestamp": "2026-01-01T00:00:00"}', "offset"),
     ],
 )
