@@ -1,7 +1,7 @@
 """What training makes small: cross-entropy over all items or a sample of them, what is not to be recommended,
 and how users judge."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from state.learning.interest import InterestModel
 from state.learning.model import SequenceModel, Told
 from state.learning.sequences import NO_ITEM, UNJUDGED, Batch
+from state.learning.taken import Taken, taken_before
 
 CELLS = 250_000
 """Logits at once: as many as a processor's own memory holds."""
@@ -27,9 +28,9 @@ class LossSettings(msgspec.Struct, frozen=True):
     avoid: bool = True
     """Whether items that the user turned away are not to be recommended. Else they are foretold as all others
     are, which next-item protocols ask for."""
-    modalities: float = 0.0
-    """Of items being foretold by one modality alone, another one at each step, so that each says something
-    without the others and without the id. Where the softmax is over all items."""
+    taken: bool = False
+    """Whether what the user took before an item is a wrong answer where that item is new to the user. It is
+    no answer at all where serving leaves out what was seen; an item taken again is told from all others."""
     likes: float = 0.05
     ratings: float = 0.05
     whole_until: int = 50_000
@@ -38,43 +39,55 @@ class LossSettings(msgspec.Struct, frozen=True):
     """Of the sample."""
 
 
+class Wanted(NamedTuple):
+    """Of each of q queries: the column [q] of its target, whether that is rejected, bool [q], and what is no
+    wrong answer to it."""
+
+    column: Tensor
+    rejected: Tensor
+    taken: Taken | None
+
+
 class _WholeSoftmax(torch.autograd.Function):
     """The sum of -log p of the targets, and of -log(1 - p) of those that are rejected, p being the softmax
     over all vectors. Slopes are made along with the sum, part by part, so that few logits are ever
     kept."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, vectors: Tensor, targets: Tensor, rejected: Tensor) -> Tensor:
+    def forward(ctx: Any, queries: Tensor, vectors: Tensor, wanted: Wanted) -> Tensor:
         total = queries.new_zeros(())
         by_query, by_vector = torch.empty_like(queries), torch.zeros_like(vectors)
-        turns = bool(rejected.any())
+        turns = bool(wanted.rejected.any())
         cells = CELLS if queries.device.type == "cpu" else CELLS_ON_GPU
         size = max(FEWEST, cells // max(1, len(vectors)))
         for start in range(0, len(queries), size):
             part = slice(start, start + size)
-            asked, own = queries[part], targets[part, None]
-            shares = torch.softmax(asked @ vectors.T, dim=1)
+            asked, own = queries[part], wanted.column[part, None]
+            logits = asked @ vectors.T
+            if wanted.taken is not None:
+                logits.masked_fill_(wanted.taken.before(part), -torch.inf)
+            shares = torch.softmax(logits, dim=1)
             chance = shares.gather(1, own)
-            told = -torch.log(chance.clamp(min=_TINY))
+            losses = -torch.log(chance.clamp(min=_TINY))
             if turns:
-                turned = rejected[part, None]
+                turned = wanted.rejected[part, None]
                 chance = chance.clamp(max=_NEAR_ONE)
-                told = torch.where(turned, -torch.log1p(-chance), told)
+                losses = torch.where(turned, -torch.log1p(-chance), losses)
                 factor = torch.where(turned, -chance / (1 - chance), 1.0)
                 shares *= factor
                 shares.scatter_add_(1, own, -factor)
             else:
                 shares.scatter_add_(1, own, -torch.ones_like(chance))
-            total += told.sum()
+            total += losses.sum()
             by_query[part] = shares @ vectors
             by_vector.addmm_(shares.T, asked)
         ctx.save_for_backward(by_query, by_vector)
         return total
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor, None]:
         by_query, by_vector = ctx.saved_tensors
-        return by_query * slope, by_vector * slope, None, None
+        return by_query * slope, by_vector * slope, None
 
 
 def sampled_softmax(
@@ -103,10 +116,6 @@ class Objective:
         often = counts[self._candidates].to(torch.float64) ** 0.5
         self._chances = (often / often.sum()).to(torch.float32)
         self._whole = len(self._candidates) <= settings.whole_until
-        self._told: list[int] = []
-        if isinstance(model, InterestModel) and model.tower.told:
-            some = model.tower.present[self._candidates].any(dim=0)
-            self._told = torch.nonzero(some)[:, 0].tolist()
 
     def __call__(self, batch: Batch) -> Tensor:
         """The mean over what is foretold. Zero where a batch has nothing."""
@@ -116,7 +125,11 @@ class Objective:
         if self._whole:
             told = self._model(batch, self._candidates)
             own, queries = told.vectors[targets], told.queries[asked]
-            ranking = _WholeSoftmax.apply(queries.float(), told.vectors.float(), targets, rejected)
+            taken = None
+            if not self._settings.taken:
+                taken = taken_before(batch, asked, self._column, len(self._candidates))
+            wanted = Wanted(targets, rejected, taken)
+            ranking = _WholeSoftmax.apply(queries.float(), told.vectors.float(), wanted)
         else:
             told, own, losses = self._sampled(batch, asked, targets)
             chance = torch.exp(-losses).clamp(max=_NEAR_ONE)
@@ -124,29 +137,24 @@ class Objective:
         loss: Tensor = ranking / max(len(targets), 1)
         if isinstance(self._model, InterestModel):
             loss = loss + self._judged(self._model, (told, own), batch, asked)
-            if self._settings.modalities and self._whole and self._told:
-                kept = ~rejected
-                loss = loss + self._by_content(self._model, told.queries[asked][kept], targets[kept])
         return loss
 
-    def _by_content(self, model: InterestModel, queries: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy over the items that have a modality, by it alone."""
-        code = self._told[int(torch.randint(len(self._told), ()))]
-        has = model.tower.present[self._candidates, code]
-        column = torch.cumsum(has, dim=0) - 1
-        asked = has[targets]
-        vectors = model.tower.alone(self._candidates[has], code)
-        own = column[targets[asked]]
-        rejected = torch.zeros_like(asked[asked])
-        total: Tensor = _WholeSoftmax.apply(queries[asked].float(), vectors.float(), own, rejected)
-        return self._settings.modalities * total / max(len(own), 1)
+    def _taken(self, batch: Batch, asked: Tensor, drawn: Tensor) -> Taken:
+        """Of a sample, int64 [n] of candidates, which may repeat."""
+        known, columns = torch.unique(drawn, return_inverse=True)
+        column = torch.full_like(self._column, NO_ITEM)
+        column[self._candidates[known]] = torch.arange(len(known), device=column.device)
+        return taken_before(batch, asked, column, len(known)).of(columns)
 
     def _sampled(self, batch: Batch, asked: Tensor, targets: Tensor) -> tuple[Told, Tensor, Tensor]:
         drawn = torch.multinomial(self._chances, self._settings.negatives, replacement=True)
-        told = self._model(batch, self._candidates[torch.cat([targets, drawn])])
+        sample = torch.cat([targets, drawn])
+        told = self._model(batch, self._candidates[sample])
         own, others = told.vectors[: len(targets)], told.vectors[len(targets) :]
         often = torch.log(self._chances * self._settings.negatives)
         same = targets[:, None] == drawn
+        if not self._settings.taken:
+            same |= self._taken(batch, asked, sample).before(slice(None))[:, len(targets) :]
         corrections = often[drawn].expand(same.shape).masked_fill(same, torch.inf)
         losses = sampled_softmax(told.queries[asked], own, others, (often[targets], corrections))
         return told, own, losses

@@ -47,7 +47,7 @@ def readings_of(events: Events, histories: Histories, limit: int | None) -> Read
     starts = np.array(firsts, np.int64)
     place = np.where(piece < 0, -1, end - 1 - starts[piece] if len(starts) else -1)
     nothing = np.zeros(len(events.item) + 1, np.bool_)
-    return Readings(Pieces(events, starts, np.array(ends, np.int64), nothing), piece, place)
+    return Readings(Pieces(events, starts, np.array(ends, np.int64), nothing, starts), piece, place)
 
 
 class SequentialRecommender:

@@ -90,6 +90,7 @@ class Batch(NamedTuple):
     All [b, l]: item, time (int64, epoch milliseconds; the fill repeats the last), action, weight, dwell and
     until as in `Events`. wanted: the item to foretell after each event, NO_ITEM for none; rejected: whether
     it is one that the user turned away; liked, rating: how the user judged it.
+    earlier: rows and items [2, k] of what users took before their sequences begin.
     `unlikes` tells whether anything is taken back, `rejects` whether any event rejects.
     """
 
@@ -103,6 +104,7 @@ class Batch(NamedTuple):
     rejected: Tensor
     liked: Tensor
     rating: Tensor
+    earlier: Tensor
     unlikes: bool
     rejects: bool
 
@@ -118,18 +120,21 @@ class Batch(NamedTuple):
             rejected=self.rejected.to(device),
             liked=self.liked.to(device),
             rating=self.rating.to(device),
+            earlier=self.earlier.to(device),
         )
 
 
 @dataclass(frozen=True)
 class Pieces:
     """Runs of events of one user each, [first, end), and which events are foretold from what is before them,
-    bool [events]; one behind the end of a run may be, if it is of the same user."""
+    bool [events]; one behind the end of a run may be, if it is of the same user. `since`: where the user's
+    events begin."""
 
     events: Events
     first: Int64
     end: Int64
     foretold: Bool
+    since: Int64
 
     def __len__(self) -> int:
         return len(self.first)
@@ -157,9 +162,16 @@ class Pieces:
             _tensor(REJECTING[events.action[after]] & asked, torch.bool),
             _tensor(np.where(asked, events.liked[after], UNJUDGED), torch.int64),
             _tensor(np.where(asked, events.rating[after], np.nan), torch.float32),
+            _tensor(self._earlier(chosen), torch.int64),
             bool((until != KEPT).any()),
             bool(REJECTING[action].any()),
         )
+
+    def _earlier(self, chosen: Int64) -> Int64:
+        since, counts = self.since[chosen], self.first[chosen] - self.since[chosen]
+        rows = np.repeat(np.arange(len(chosen)), counts)
+        places = np.arange(len(rows)) + np.repeat(since - (np.cumsum(counts) - counts), counts)
+        return np.stack([rows, self.events.item[places].astype(np.int64)])
 
     def batches(self, size: int, seed: int | None = None) -> Iterator[Int64]:
         """Which pieces go together: of like length, in an order by the seed; without it, longest first."""
@@ -197,6 +209,6 @@ def training_pieces(source: Interactions, events: Events, length: int, seed: int
             firsts.append(first)
             ends.append(min(cut, stop))
             first, cut = cut, cut + length
-    return Pieces(
-        events, np.array(firsts, np.int64), np.array(ends, np.int64), np.ones(len(source), np.bool_)
-    )
+    begins = np.array(firsts, np.int64)
+    since = source.starts[source.user[begins]]
+    return Pieces(events, begins, np.array(ends, np.int64), np.ones(len(source), np.bool_), since)

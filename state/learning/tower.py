@@ -86,13 +86,6 @@ class ItemTower(nn.Module):
         """bool [n]: which items have a vector at all."""
         return self.known | self.present.any(dim=1)
 
-    def alone(self, rows: Tensor, code: int) -> Tensor:
-        """Unit vectors [r, DIM] of some items, int64 [r], by one modality; zero where they lack it."""
-        present = torch.zeros_like(self.present[rows])
-        present[:, code] = self.present[rows, code]
-        made = item_vectors(self.kind, dict(self.fusion.items()), self.vectors[rows], present)
-        return torch.where(present.any(dim=1, keepdim=True), made, 0.0)
-
     def forward(self, rows: Tensor) -> Tensor:
         """Unit vectors [r, DIM] of some items, int64 [r]; in training, something of them is hidden."""
         present, known = self.dropping(self.present[rows], self.known[rows])

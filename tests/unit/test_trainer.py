@@ -22,7 +22,7 @@ from state.learning.optimiser import OptimiserSettings
 from state.learning.protocol import Task
 from state.learning.ranks import RankingOptions, rank
 from state.learning.sasrec import SasShape
-from state.learning.sequences import events_of, training_pieces
+from state.learning.sequences import NO_ITEM, events_of, training_pieces
 from state.learning.sequential import ABLATION, KINDS, Plan, build, train
 from state.learning.splits import Split, leave_one_out
 from state.learning.trainer import Aside, Schedule
@@ -230,7 +230,7 @@ def test_the_whole_softmax_has_the_slopes_of_cross_entropy() -> None:
     counts = torch.from_numpy(split.train.counts)
     pieces = training_pieces(split.train, events_of(split.train), 32, 0)
     batch = pieces.batch(np.arange(5))
-    Objective(made, LossSettings(), counts)(batch).backward()
+    Objective(made, LossSettings(taken=True), counts)(batch).backward()
     slope = made.embedding.grad.clone()
     made.embedding.grad = None
     told = made(batch, made.candidates())
@@ -240,25 +240,41 @@ def test_the_whole_softmax_has_the_slopes_of_cross_entropy() -> None:
     torch.testing.assert_close(slope, made.embedding.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_items_are_foretold_by_each_modality_alone() -> None:
-    rng = np.random.default_rng(5)
-    present = np.zeros((ITEMS, 4), np.bool_)
-    present[::2, 1] = True
-    vectors = rng.standard_normal((ITEMS, 4, SHARED_DIM)) * present[..., None]
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-9)
-    told = ItemContent(vectors.astype(np.float32), present, ((),) * ITEMS)
-    made = build(plan("interest"), task(SPLIT, told), CPU).eval()
+def test_what_a_user_had_taken_is_no_wrong_answer_to_a_new_item() -> None:
+    split = leave_one_out(walks(users=20))
+    made = build(plan("gru4rec"), task(split), CPU).eval()
+    pieces = training_pieces(split.train, events_of(split.train), 5, 0)
+    batch = pieces.batch(np.arange(12))
+    found = Objective(made, LossSettings(), torch.from_numpy(split.train.counts))(batch).item()
+    told = made(batch, made.candidates())
+    losses = []
+    for row, column in torch.nonzero(batch.wanted >= 0).tolist():
+        end = int(pieces.first[row]) + column + 1
+        taken = split.train.item[split.train.starts[split.train.user[end - 1]] : end].tolist()
+        target = int(batch.wanted[row, column])
+        items = [item for item in made.candidates().tolist() if target in taken or item not in taken]
+        columns = torch.searchsorted(made.candidates(), torch.tensor(items))
+        logits = told.queries[row, column] @ told.vectors[columns].T
+        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(items.index(target))).item())
+    assert found == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("whole_until", [0, ITEMS])
+def test_who_has_taken_all_items_but_one_has_no_wrong_answer_left(whole_until: int) -> None:
+    made = build(plan("gru4rec"), task(SPLIT), CPU).eval()
+    pieces = training_pieces(SPLIT.train, events_of(SPLIT.train), 32, 0)
+    batch = pieces.batch(np.arange(1))
+    items = made.candidates()
+    wanted = torch.full_like(batch.wanted, NO_ITEM)
+    wanted[0, 3] = items[0]
+    batch = batch._replace(wanted=wanted, earlier=torch.stack([torch.zeros_like(items[1:]), items[1:]]))
     counts = torch.from_numpy(SPLIT.train.counts)
-    batch = training_pieces(SPLIT.train, events_of(SPLIT.train), 32, 0).batch(np.arange(5), made.multiple)
-    without, halved = (
-        Objective(made, LossSettings(modalities=weight), counts)(batch).item() for weight in (0.0, 0.5)
-    )
-    rows = torch.arange(0, ITEMS, 2)
-    asked = (batch.wanted >= 0) & (batch.wanted % 2 == 0)
-    with torch.inference_mode():
-        logits = made(batch, rows).queries[asked] @ made.tower.alone(rows, 1).T
-        own = torch.nn.functional.cross_entropy(logits, batch.wanted[asked] // 2)
-    assert halved - without == pytest.approx(0.5 * own.item(), rel=1e-4)
+    found = {
+        taken: Objective(made, LossSettings(whole_until=whole_until, taken=taken), counts)(batch).item()
+        for taken in (False, True)
+    }
+    assert found[False] == pytest.approx(0, abs=1e-6)
+    assert found[True] > 1
 
 
 def test_more_items_than_a_whole_softmax_takes_are_sampled() -> None:

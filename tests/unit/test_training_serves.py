@@ -44,7 +44,7 @@ def trained(made: InterestModel, source: Interactions) -> tuple[np.ndarray, np.n
     """Queries and interests after every event, and the vectors of all items."""
     count = len(source)
     nothing = np.zeros(count + 1, np.bool_)
-    pieces = Pieces(events_of(source), np.array([0]), np.array([count]), nothing)
+    pieces = Pieces(events_of(source), np.array([0]), np.array([count]), nothing, np.array([0]))
     with torch.inference_mode():
         told = made(pieces.batch(np.array([0]), made.multiple), torch.arange(made.items))
         sharpness = made.sharpness.exp()
