@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from state.learning.interest import InterestModel
 from state.learning.model import SequenceModel, Told
 from state.learning.sequences import NO_ITEM, UNJUDGED, Batch
-from state.learning.taken import Taken, taken_before
+from state.learning.taken import Taken, nothing_taken, taken_before
 
 CELLS = 250_000
 """Logits at once: as many as a processor's own memory holds."""
@@ -45,7 +45,7 @@ class Wanted(NamedTuple):
 
     column: Tensor
     rejected: Tensor
-    taken: Taken | None
+    taken: Taken
 
 
 class _WholeSoftmax(torch.autograd.Function):
@@ -56,6 +56,8 @@ class _WholeSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, vectors: Tensor, wanted: Wanted) -> Tensor:
         total = queries.new_zeros(())
+        # One column more, for what is hidden of nothing: to scatter is far dearer where it has to choose.
+        vectors = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
         by_query, by_vector = torch.empty_like(queries), torch.zeros_like(vectors)
         turns = bool(wanted.rejected.any())
         cells = CELLS if queries.device.type == "cpu" else CELLS_ON_GPU
@@ -64,8 +66,8 @@ class _WholeSoftmax(torch.autograd.Function):
             part = slice(start, start + size)
             asked, own = queries[part], wanted.column[part, None]
             logits = asked @ vectors.T
-            if wanted.taken is not None:
-                logits.masked_fill_(wanted.taken.before(part), -torch.inf)
+            logits[:, -1] = -torch.inf
+            logits.scatter_(1, wanted.taken.hidden(part), -torch.inf)
             shares = torch.softmax(logits, dim=1)
             chance = shares.gather(1, own)
             losses = -torch.log(chance.clamp(min=_TINY))
@@ -81,7 +83,7 @@ class _WholeSoftmax(torch.autograd.Function):
             total += losses.sum()
             by_query[part] = shares @ vectors
             by_vector.addmm_(shares.T, asked)
-        ctx.save_for_backward(by_query, by_vector)
+        ctx.save_for_backward(by_query, by_vector[:-1])
         return total
 
     @staticmethod
@@ -125,10 +127,7 @@ class Objective:
         if self._whole:
             told = self._model(batch, self._candidates)
             own, queries = told.vectors[targets], told.queries[asked]
-            taken = None
-            if not self._settings.taken:
-                taken = taken_before(batch, asked, self._column, len(self._candidates))
-            wanted = Wanted(targets, rejected, taken)
+            wanted = Wanted(targets, rejected, self._taken(batch, asked, self._candidates))
             ranking = _WholeSoftmax.apply(queries.float(), told.vectors.float(), wanted)
         else:
             told, own, losses = self._sampled(batch, asked, targets)
@@ -139,22 +138,24 @@ class Objective:
             loss = loss + self._judged(self._model, (told, own), batch, asked)
         return loss
 
-    def _taken(self, batch: Batch, asked: Tensor, drawn: Tensor) -> Taken:
-        """Of a sample, int64 [n] of candidates, which may repeat."""
-        known, columns = torch.unique(drawn, return_inverse=True)
+    def _taken(self, batch: Batch, asked: Tensor, items: Tensor) -> Taken:
+        """Of the items, int64 [n], each of which stands there once."""
+        if self._settings.taken:
+            return nothing_taken(batch, asked, len(items))
         column = torch.full_like(self._column, NO_ITEM)
-        column[self._candidates[known]] = torch.arange(len(known), device=column.device)
-        return taken_before(batch, asked, column, len(known)).of(columns)
+        column[items] = torch.arange(len(items), device=items.device)
+        return taken_before(batch, asked, column, len(items))
 
     def _sampled(self, batch: Batch, asked: Tensor, targets: Tensor) -> tuple[Told, Tensor, Tensor]:
         drawn = torch.multinomial(self._chances, self._settings.negatives, replacement=True)
-        sample = torch.cat([targets, drawn])
-        told = self._model(batch, self._candidates[sample])
+        told = self._model(batch, self._candidates[torch.cat([targets, drawn])])
         own, others = told.vectors[: len(targets)], told.vectors[len(targets) :]
         often = torch.log(self._chances * self._settings.negatives)
         same = targets[:, None] == drawn
-        if not self._settings.taken:
-            same |= self._taken(batch, asked, sample).before(slice(None))[:, len(targets) :]
+        known, columns = torch.unique(drawn, return_inverse=True)
+        taken = self._taken(batch, asked, self._candidates[known])
+        hidden = same.new_zeros(len(targets), len(known) + 1)
+        same |= hidden.scatter_(1, taken.hidden(slice(None)), True)[:, columns]
         corrections = often[drawn].expand(same.shape).masked_fill(same, torch.inf)
         losses = sampled_softmax(told.queries[asked], own, others, (often[targets], corrections))
         return told, own, losses

@@ -23,6 +23,8 @@ _LIKES = (Action.LIKE, Action.SAVE, Action.SHARE, Action.PURCHASE)
 _IS_LIKE = np.array([action in _LIKES for action in ACTIONS])
 _LIKE, _UNLIKE = ACTIONS.index(Action.LIKE), ACTIONS.index(Action.UNLIKE)
 UNJUDGED = -1
+EARLIER = 1_024
+"""Events before a sequence that are known of, at most."""
 _POOL = 16
 """Batches that are sorted by length together, so that little is padded."""
 
@@ -90,7 +92,7 @@ class Batch(NamedTuple):
     All [b, l]: item, time (int64, epoch milliseconds; the fill repeats the last), action, weight, dwell and
     until as in `Events`. wanted: the item to foretell after each event, NO_ITEM for none; rejected: whether
     it is one that the user turned away; liked, rating: how the user judged it.
-    earlier: rows and items [2, k] of what users took before their sequences begin.
+    earlier: items [b, k] that the user took before the sequence begins, the latest ones, filled with NO_ITEM.
     `unlikes` tells whether anything is taken back, `rejects` whether any event rejects.
     """
 
@@ -167,11 +169,12 @@ class Pieces:
             bool(REJECTING[action].any()),
         )
 
-    def _earlier(self, chosen: Int64) -> Int64:
-        since, counts = self.since[chosen], self.first[chosen] - self.since[chosen]
-        rows = np.repeat(np.arange(len(chosen)), counts)
-        places = np.arange(len(rows)) + np.repeat(since - (np.cumsum(counts) - counts), counts)
-        return np.stack([rows, self.events.item[places].astype(np.int64)])
+    def _earlier(self, chosen: Int64) -> Int32:
+        since, first = self.since[chosen], self.first[chosen]
+        most = min(int((first - since).max()), EARLIER)
+        places = first[:, None] - 1 - np.arange(most)
+        inside = places >= since[:, None]
+        return np.where(inside, self.events.item[np.where(inside, places, 0)], np.int32(NO_ITEM))
 
     def batches(self, size: int, seed: int | None = None) -> Iterator[Int64]:
         """Which pieces go together: of like length, in an order by the seed; without it, longest first."""

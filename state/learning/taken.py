@@ -7,46 +7,37 @@ from torch import Tensor
 
 from state.learning.sequences import NO_ITEM, Batch
 
-_NOTHING = -2
-"""Comes before all: an event before which nothing counts as taken."""
-_EARLIER = -1
-"""Comes before a sequence's first event."""
-
 
 class Taken(NamedTuple):
-    """`first` [b, n]: the event of each sequence at which its user first took each of n items. `rows` and
-    `places` [q]: the sequences and events after which something is asked."""
+    """columns [b, k]: where what each sequence's user took stands among n items, in its order, n for what is
+    none of them. rows [q]: the sequences of what is asked. ends [q]: how many of the k count. size: n."""
 
-    first: Tensor
+    columns: Tensor
     rows: Tensor
-    places: Tensor
+    ends: Tensor
+    size: int
 
-    def before(self, part: slice) -> Tensor:
-        """bool [part, n]: what had been taken, for a part of what is asked."""
-        return self.first[self.rows[part]] <= self.places[part, None]
+    def hidden(self, part: slice) -> Tensor:
+        """For a part of what is asked, [part, k]: the columns of what had been taken, n for nothing."""
+        inside = torch.arange(self.columns.shape[1], device=self.ends.device) < self.ends[part, None]
+        return torch.where(inside, self.columns[self.rows[part]], self.size)
 
-    def of(self, columns: Tensor) -> "Taken":
-        """Of some of the n items, which may repeat."""
-        return self._replace(first=self.first[:, columns])
+
+def nothing_taken(batch: Batch, asked: Tensor, count: int) -> Taken:
+    """Every item is an answer."""
+    rows = torch.nonzero(asked)[:, 0]
+    return Taken(batch.item.new_full((len(batch.item), 0), count), rows, torch.zeros_like(rows), count)
 
 
 def taken_before(batch: Batch, asked: Tensor, column: Tensor, count: int) -> Taken:
     """Of `count` items, which stand in the columns `column` [items], NO_ITEM for all others, up to the events
     that are asked about, bool [b, l]. Where what is wanted had been taken itself, nothing counts as taken: it
     is to be told from all others."""
-    length = batch.item.shape[1]
-    first = torch.full((len(batch.item), count + 1), length, dtype=torch.int32, device=column.device)
-    places = torch.arange(length, dtype=torch.int32, device=column.device).expand(batch.item.shape)
-    first.scatter_reduce_(1, _columns(batch.item, column, count), places.contiguous(), "amin")
-    users, items = batch.earlier
-    first[users, _columns(items, column, count)] = _EARLIER
-    rows, at = torch.nonzero(asked, as_tuple=True)
-    wanted = column[batch.wanted[asked]]
-    again = (wanted != NO_ITEM) & (first[rows, wanted] <= at)
-    return Taken(first[:, :count], rows, torch.where(again, _NOTHING, at).to(torch.int32))
-
-
-def _columns(items: Tensor, column: Tensor, count: int) -> Tensor:
-    """Where items stand; `count` for those that have no column."""
+    items = torch.cat([batch.earlier, batch.item], dim=1)
+    rows, places = torch.nonzero(asked, as_tuple=True)
+    ends = places + 1 + batch.earlier.shape[1]
+    counted = torch.arange(items.shape[1], device=items.device) < ends[:, None]
+    again = ((items[rows] == batch.wanted[asked][:, None]) & counted).any(dim=1)
     found = column[items.clamp(min=0)]
-    return torch.where((items >= 0) & (found != NO_ITEM), found, count)
+    columns = torch.where((items >= 0) & (found != NO_ITEM), found, count)
+    return Taken(columns, rows, torch.where(again, 0, ends), count)

@@ -267,7 +267,7 @@ def test_who_has_taken_all_items_but_one_has_no_wrong_answer_left(whole_until: i
     items = made.candidates()
     wanted = torch.full_like(batch.wanted, NO_ITEM)
     wanted[0, 3] = items[0]
-    batch = batch._replace(wanted=wanted, earlier=torch.stack([torch.zeros_like(items[1:]), items[1:]]))
+    batch = batch._replace(wanted=wanted, earlier=items[None, 1:])
     counts = torch.from_numpy(SPLIT.train.counts)
     found = {
         taken: Objective(made, LossSettings(whole_until=whole_until, taken=taken), counts)(batch).item()
