@@ -31,6 +31,8 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 KIND = "penchant-interest-model"
 FORMAT = 1
+LONGEST_VERSION = 200
+"""Characters. It stands in every output, and people name a model by it."""
 
 DWELL_BUCKETS = 10
 """Bucket 0 means that no dwell time is known; b holds [2^(b-2), 2^(b-1)) seconds, first and last are open."""
@@ -242,20 +244,37 @@ def load_artifact(path: str) -> Artifact:
         return content_prior()
     manifest = _manifest(Path(path) / MANIFEST)
     content = _read(Path(path) / WEIGHTS)
+    try:
+        return _artifact(manifest, content)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _artifact(manifest: Manifest, content: bytes) -> Artifact:
+    from state.trial import check_finite
+
     if hashlib.sha256(content).hexdigest() != manifest.sha256:
-        raise ModelError(f"{path}: {WEIGHTS} is not the file that {MANIFEST} speaks of (SHA-256 differs)")
+        raise ModelError(f"{WEIGHTS} is not the file that {MANIFEST} speaks of (SHA-256 differs)")
     try:
         arrays = load(content)
     except SafetensorError as error:
-        raise ModelError(f"{path}: {WEIGHTS} is broken: {error}") from error
+        raise ModelError(f"{WEIGHTS} is broken: {error}") from error
+    except KeyError as error:
+        raise ModelError(f"{WEIGHTS} has numbers of type {error.args[0]}, wanted is float32") from error
     if not set(SHAPES) <= set(arrays):
-        raise ModelError(f"{path}: missing weights: {sorted(set(SHAPES) - set(arrays))}")
+        raise ModelError(f"missing weights: {sorted(set(SHAPES) - set(arrays))}")
     known, judges = known_of(arrays), judges_of(arrays)
     weights = Weights(**{name: arrays.pop(name) for name in SHAPES})
     fusion = build_fusion(
         manifest.fusion, {name: array for name, array in arrays.items() if name not in (*KNOWN, *JUDGING)}
     )
-    return Artifact(manifest.version, weights, fusion, manifest.space, known, judges)
+    if (weights.action_weight < 0).any():
+        raise ModelError("weight action_weight is negative")
+    if not np.isin(weights.asks, (0, 1)).all():
+        raise ModelError("weight asks must be 0 or 1")
+    made = Artifact(manifest.version, weights, fusion, manifest.space, known, judges)
+    check_finite(made)
+    return made
 
 
 def save_artifact(artifact: Artifact, path: str, notes: dict[str, str] | None = None) -> None:
@@ -276,8 +295,13 @@ def save_artifact(artifact: Artifact, path: str, notes: dict[str, str] | None = 
         artifact.items.kind,
         artifact.space,
     )
-    (folder / WEIGHTS).write_bytes(content)
-    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2))
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    # Whole before either takes its place: a full disk leaves the artifact that was there.
+    fresh = {name: folder / f"{name}.new" for name in (WEIGHTS, MANIFEST)}
+    fresh[WEIGHTS].write_bytes(content)
+    fresh[MANIFEST].write_bytes(text)
+    for name, path_ in fresh.items():
+        path_.replace(folder / name)
 
 
 def _half_lives() -> tuple[float | None, ...]:
@@ -287,15 +311,20 @@ def _half_lives() -> tuple[float | None, ...]:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"cannot read the model artifact: {error}") from error
 
 
 def _manifest(path: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(_read(path), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {error}") from error
+    if not (0 < len(manifest.version) <= LONGEST_VERSION and manifest.version.isprintable()):
+        raise ModelError(
+            f"{path}: version must be 1 to {LONGEST_VERSION} characters that can be printed, and is "
+            f"{manifest.version[:40]!r}"
+        )
     if manifest.kind != KIND or manifest.format != FORMAT:
         raise ModelError(f"{path}: {manifest.kind} format {manifest.format}, wanted {KIND} format {FORMAT}")
     if manifest.half_lives_seconds != _half_lives():

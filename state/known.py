@@ -30,6 +30,8 @@ class KnownItems:
     embedding: NDArray[np.float16]
 
     def __post_init__(self) -> None:
+        if self.keys.ndim != 1:
+            raise ModelError(f"weight {KEYS} is {self.keys.dtype} {self.keys.shape}, wanted one dimension")
         for name, array, type_, shape in (
             (KEYS, self.keys, np.uint64, (len(self.keys),)),
             (EMBEDDING, self.embedding, np.float16, (len(self.keys), DIM)),
