@@ -34,10 +34,11 @@ EVENTS_PER_SECOND = float(os.environ.get("SOAK_EVENTS_PER_SECOND", "200"))
 GROWTH = 2.0
 """MiB a minute, after the warm-up, that count as flat."""
 USERS = 2_000
-BACKLOG = int(os.environ.get("SOAK_BACKLOG", "200000"))
+BACKLOG = int(os.environ.get("SOAK_BACKLOG", "800000"))
 WORKING_SECONDS = 1_200.0
 BACKLOG_GROWTH = 1.15
-"""Times the peak within the first quarter of a backlog that the peak over all of it may be."""
+"""Times the peak within the first quarter of a backlog that the peak over all of it may be. By then buffers and
+caches must be full, which takes some 150,000 events: a smaller backlog would tell of nothing else."""
 WORKERS = ("encode", "interests")
 
 
