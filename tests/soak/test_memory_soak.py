@@ -37,8 +37,8 @@ USERS = 2_000
 BACKLOG = int(os.environ.get("SOAK_BACKLOG", "800000"))
 WORKING_SECONDS = 1_200.0
 BACKLOG_GROWTH = 1.15
-"""Times the peak within the first quarter of a backlog that the peak over all of it may be. By then buffers and
-caches must be full, which takes some 150,000 events: a smaller backlog would tell of nothing else."""
+"""Times the peak within the first quarter of a backlog that the peak over all of it may be. By then buffers
+and caches must be full, which takes some 150,000 events: a smaller backlog would tell of nothing else."""
 WORKERS = ("encode", "interests")
 
 
