@@ -4,6 +4,7 @@ StateError
 ├── CodecError      state bytes that no known codec version reads
 ├── ModelError      a model artifact is missing, broken or does not fit the vectors
 ├── LearningError   interactions cannot be read, or do not suffice to learn from or to measure on
+│   └── Diverged    a training went astray
 └── StoreError      a store's files cannot be used
 """
 
@@ -26,3 +27,7 @@ class StoreError(StateError):
 
 class LearningError(StateError):
     """Interactions cannot be read, or there are too few of them to learn from or to measure on."""
+
+
+class Diverged(LearningError):
+    """A training's numbers are not finite any more."""

@@ -1,6 +1,10 @@
 """Training of sequential models as the command runs it: data read, items encoded, trained, saved."""
 
-from contextlib import ExitStack
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +12,15 @@ import msgspec
 import numpy as np
 import torch
 
-from state.errors import StateError
+from state.artifact import MANIFEST
+from state.errors import LearningError, StateError
 from state.learning.gain import best_topics
 from state.learning.interactions import Bool, Interactions, ItemContent
 from state.learning.protocol import Targets, Task
 from state.learning.reading import ReadingOptions, read_dataset
 from state.learning.saving import Report, save_model
 from state.learning.search import Tried, search
-from state.learning.sequential import Plan, Trained, device_of, train
+from state.learning.sequential import INTEREST, Plan, Trained, device_of, train
 from state.learning.start import load_start
 from state.learning.tracking import Tracker, each_epoch, flat, tracked
 from state.learning.trainer import Aside, Outcome
@@ -62,7 +67,7 @@ def train_model(wanted: Training, settings: Settings) -> Made:
     try:
         device = device_of(wanted.device)
         start = load_start(wanted.start) if wanted.start else None
-        with tracked(wanted.track) as tracker:
+        with claimed(wanted), tracked(wanted.track) as tracker:
             interactions, content, space = _data(wanted, settings)
             if start is not None:
                 start.check_space(space)
@@ -80,21 +85,42 @@ def train_model(wanted: Training, settings: Settings) -> Made:
         raise InputError(str(error)) from error
 
 
+@contextmanager
+def claimed(wanted: Training) -> Iterator[None]:
+    """Holds the folder that is to have the model. Raises InputError where that cannot be, before time was
+    spent on training."""
+    target = wanted.target
+    if wanted.plan.kind != INTEREST and (target / MANIFEST).exists():
+        raise InputError(
+            f"--into {target}: holds a model that serves, and {wanted.plan.kind} is for comparison alone: "
+            "name another folder"
+        )
+    with ExitStack() as stack:
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=target).close()
+            held = os.open(target, os.O_RDONLY)
+            stack.callback(os.close, held)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"--into {target}: another training writes there") from None
+        except OSError as error:
+            raise InputError(f"--into {target}: cannot be written ({error.strerror})") from error
+        yield
+
+
 def _learnt(
     wanted: Training, task: Task, device: torch.device, tracker: Tracker
 ) -> tuple[Plan, Trained, list[Tried]]:
     """The plan that was trained, which a search chooses, and what else a search tried."""
-    checkpoints = wanted.target / CHECKPOINTS
-    if not wanted.resume:
-        _forget(checkpoints)
-    plan = wanted.plan
+    plan, checkpoints = wanted.plan, wanted.target / CHECKPOINTS
     with progress(f"training {plan.kind}", _STEPS) as steps:
 
         def tell(done: float) -> None:
             steps(round(done * _STEPS))
 
         if not wanted.trials:
-            aside = Aside(checkpoints, each_epoch(tracker))
+            aside = Aside(checkpoints, each_epoch(tracker), wanted.resume)
             return plan, train(plan, task, tell, device, aside), []
         searched, trained = search(plan, task, wanted.trials, tell, device)
         for number, trial in enumerate(searched.tried, 1):
@@ -134,6 +160,11 @@ def _figures(report: Report) -> dict[str, float]:
 def task_of(interactions: Interactions, content: ItemContent | None, wanted: Training) -> Task:
     """Learns from all but the latest events, which tell when to stop."""
     before = _learnt_from(interactions, wanted.validation_share)
+    if not before.any():
+        raise LearningError(
+            f"the latest {wanted.validation_share:.0%} of the events, which are kept to validate on, are all "
+            "there are, since their times are the same: set --validation-share 0"
+        )
     late = np.flatnonzero(~before)
     first = interactions.starts[interactions.user[late]] == late
     return Task(interactions.subset(before), Targets(interactions, late[~first]), content, wanted.seed)
@@ -141,6 +172,8 @@ def task_of(interactions: Interactions, content: ItemContent | None, wanted: Tra
 
 def _learnt_from(interactions: Interactions, share: float) -> Bool:
     """All events but a share of the latest."""
+    if not share:
+        return np.ones(len(interactions), np.bool_)
     times = np.sort(interactions.time_ms)
     cut = int(times[min(len(times) - 1, round(len(times) * (1 - share)))])
     return np.asarray(interactions.time_ms < cut)
@@ -163,8 +196,3 @@ def _space(settings: Settings) -> str:
     with ExitStack() as stack:
         instance = stack.enter_context(Instance(Path(settings.app.data)))
         return configured_bank(settings, instance.folder, stack).version
-
-
-def _forget(checkpoints: Path) -> None:
-    for path in checkpoints.glob("*.safetensors"):
-        path.unlink()

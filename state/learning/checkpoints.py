@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -34,7 +35,8 @@ def save_checkpoint(folder: Path, course: Course, tensors: dict[str, Tensor]) ->
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{CHECKPOINT}.new"
     kept = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
-    save_file(kept, beside, {"course": msgspec.json.encode(course).decode()})
+    told = msgspec.json.encode(course).decode()
+    save_file(kept, beside, {"course": told, "digest": _digest(told, kept)})
     beside.replace(folder / CHECKPOINT)
 
 
@@ -45,15 +47,26 @@ def load_checkpoint(folder: Path, run: str) -> tuple[Course, dict[str, Tensor]] 
         return None
     try:
         with safe_open(path, "pt") as file:
-            course = msgspec.json.decode(file.metadata()["course"], type=Course)
+            told = file.metadata() or {}
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, msgspec.DecodeError) as error:
-        raise LearningError(f"{path}: {error}") from error
+        if told.get("digest") != _digest(told.get("course", ""), tensors):
+            raise LearningError(f"{path} is not whole; remove it to begin anew")
+        course = msgspec.json.decode(told["course"], type=Course)
+    except (SafetensorError, OSError, msgspec.DecodeError) as error:
+        raise LearningError(f"{path}: {error}; remove it to begin anew") from error
     if course.run != run:
         raise LearningError(
             f"{path} is of other data, another model or other settings; remove it to begin anew"
         )
     return course, tensors
+
+
+def _digest(course: str, tensors: dict[str, Tensor]) -> str:
+    digest = xxhash.xxh64(course.encode())
+    for name, each in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(each.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

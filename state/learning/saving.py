@@ -55,6 +55,9 @@ def save_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.model
+    for name, each in model.state_dict().items():
+        if not each.isfinite().all():
+            raise LearningError(f"{name} is not finite after training: train with a smaller rate")
     if isinstance(model, InterestModel):
         former = start.artifact.known if start else None
         artifact = artifact_of(model, item_ids, report.space, former=former)

@@ -1,12 +1,13 @@
 """Search for the numbers that a model is shaped and trained by, the same number of trials for every model."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 import torch
 
-from state.errors import LearningError
+from state.errors import Diverged, LearningError
 from state.extras import package
 from state.learning.protocol import Task, Tell
 from state.learning.sequential import GRU4REC, INTEREST, SASREC, Plan, Trained, train
@@ -35,7 +36,7 @@ class Searched(msgspec.Struct):
 def search(plan: Plan, task: Task, trials: int, tell: Tell, device: torch.device) -> tuple[Searched, Trained]:
     """Trains `trials` times, by the tree-structured Parzen estimator (Optuna), and keeps the best. The first
     trial is the plan as it is given, so that nothing worse is kept; all draws follow from the task's seed.
-    Raises LearningError where Optuna is missing."""
+    Raises LearningError where Optuna is missing, and where all diverge."""
     optuna = package("optuna", 'a search needs Optuna: install "penchant[learn]"')
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -46,16 +47,28 @@ def search(plan: Plan, task: Task, trials: int, tell: Tell, device: torch.device
     best: tuple[Plan, Trained] | None = None
     for number in range(trials):
         trial = study.ask()
-        drawn = _DRAWS[plan.kind](plan, trial)
-        made = train(drawn, task, _part(tell, number, trials), device)
-        found = made.outcome.course.best
+        with warnings.catch_warnings():
+            # The first trial's own numbers may lie beyond those that are drawn.
+            warnings.simplefilter("ignore")
+            drawn = _DRAWS[plan.kind](plan, trial)
+        made = _tried(drawn, task, _part(tell, number, trials), device)
+        found = 0.0 if made is None else made.outcome.course.best
         study.tell(trial, found)
         tried.append(Tried({name: float(value) for name, value in trial.params.items()}, found))
-        if best is None or found > best[1].outcome.course.best:
+        if made is not None and (best is None or found > best[1].outcome.course.best):
             best = drawn, made
     if best is None:
-        raise LearningError("a search needs one trial at least")
+        raise LearningError(f"none of {trials} trials came to anything: the loss was never finite")
     return Searched(best[0], tried), best[1]
+
+
+def _tried(plan: Plan, task: Task, tell: Tell, device: torch.device) -> Trained | None:
+    """None where it diverged, which is no reason to lose the trials before it."""
+    try:
+        return train(plan, task, tell, device)
+    except Diverged:
+        tell(1.0)
+        return None
 
 
 def _part(tell: Tell, number: int, trials: int) -> Tell:

@@ -81,7 +81,7 @@ def _interest_model(plan: Plan, task: Task, seen: Bool) -> InterestModel:
 def train(plan: Plan, task: Task, tell: Tell, device: torch.device, aside: Aside = NOTHING) -> Trained:
     """Trains from the beginning, or from what the checkpoints keep of the same training."""
     model = build(plan, task, device)
-    outcome = Trainer(model, task, plan.schedule, aside).run(tell, resume=aside.checkpoints is not None)
+    outcome = Trainer(model, task, plan.schedule, aside).run(tell)
     return Trained(model, recommender(model, task, device), outcome)
 
 

@@ -60,10 +60,15 @@ def load_start(path: str) -> Start:
     numbers = Path(path) / NUMBERS
     try:
         return Start(load_artifact(path), _sharpness(numbers) if numbers.exists() else None)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError) as error:
         raise LearningError(f"{numbers}: {error}") from error
 
 
 def _sharpness(numbers: Path) -> float | None:
     with safe_open(numbers, "np") as file:
-        return float(file.get_tensor(SHARPNESS)) if SHARPNESS in file.keys() else None  # noqa: SIM118
+        if SHARPNESS not in file.keys():  # noqa: SIM118
+            return None
+        sharpness = file.get_tensor(SHARPNESS)
+    if sharpness.shape != () or not np.isfinite(sharpness):
+        raise LearningError(f"{numbers}: {SHARPNESS} is {sharpness!r}, wanted is one finite number")
+    return float(sharpness)

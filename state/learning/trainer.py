@@ -13,7 +13,7 @@ import torch
 import xxhash
 from torch import Tensor
 
-from state.errors import LearningError
+from state.errors import Diverged, LearningError
 from state.learning.checkpoints import Course, load_checkpoint, moved, named, of_name, save_checkpoint
 from state.learning.losses import LossSettings, Objective
 from state.learning.model import SequenceModel
@@ -55,10 +55,11 @@ class Outcome(msgspec.Struct):
 
 class Aside(NamedTuple):
     """What else becomes of a training: `checkpoints` is the folder of those, without one there are none;
-    `epoch` is told the course after each epoch."""
+    `epoch` is told the course after each epoch; `resume` goes on from the checkpoint that is there."""
 
     checkpoints: Path | None = None
     epoch: Callable[[Course], None] = lambda course: None
+    resume: bool = True
 
 
 NOTHING = Aside()
@@ -82,20 +83,21 @@ class Trainer:
         self._spent: dict[str, float] = defaultdict(float)
         self._steps = self._epochs = 0
 
-    def run(self, tell: Tell = lambda done: None, resume: bool = False) -> Outcome:
+    def run(self, tell: Tell = lambda done: None) -> Outcome:
         """`tell` is told the part of the epochs that are done. Raises LearningError where there is nothing to
-        learn, and where `resume` finds the checkpoint of another training."""
+        learn, and for a checkpoint that is broken or of another training; Diverged where the loss is not
+        finite any more."""
         if not len(training_pieces(self._task.train, self._events, self._schedule.length, 0)):
             raise LearningError("no user has two events: there is nothing to learn")
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
-            return self._run(tell, resume)
+            return self._run(tell)
 
-    def _run(self, tell: Tell, resume: bool) -> Outcome:
+    def _run(self, tell: Tell) -> Outcome:
         counts = torch.from_numpy(self._task.train.counts).to(self._device)
         objective = Objective(self.model, self._schedule.loss, counts)
         optimiser = AdamW(list(self.model.parameters()), self._schedule.optimiser)
         course, best = Course(self._fingerprint()), _copied(self.model)
-        found = load_checkpoint(self._folder, course.run) if resume and self._folder else None
+        found = load_checkpoint(self._folder, course.run) if self._aside.resume and self._folder else None
         if found is not None:
             course, tensors = found
             self.model.load_state_dict(of_name("model", tensors))
@@ -138,7 +140,13 @@ class Trainer:
             total += self._step(batch, objective, optimiser)
             tell((epoch + (step + 1) / steps) / self._schedule.epochs)
         self._steps += steps
-        return float(total) / steps
+        loss = float(total) / steps
+        if not (np.isfinite(loss) and all(each.isfinite().all() for each in self.model.parameters())):
+            raise Diverged(
+                f"epoch {epoch + 1}: loss or weights are not finite: train with a smaller rate than "
+                f"{self._schedule.optimiser.rate:g}"
+            )
+        return loss
 
     def _step(self, batch: Batch, objective: Objective, optimiser: AdamW) -> Tensor:
         with self._timed("forward"), self._precision():
@@ -174,9 +182,19 @@ class Trainer:
             self.model.kind,
             repr([(name, tuple(each.shape)) for name, each in self.model.named_parameters()]),
             msgspec.json.encode(self._schedule).decode(),
+            *self._told(),
             *self._begun_from(),
         )
         return xxhash.xxh64_hexdigest("\0".join(parts).encode())
+
+    def _told(self) -> tuple[str, ...]:
+        """What is known of the items, and what is judged by."""
+        digest, content = xxhash.xxh64(), self._task.content
+        if content is not None:
+            digest.update(np.ascontiguousarray(content.vectors).data)
+            digest.update(np.ascontiguousarray(content.present).data)
+        digest.update(np.ascontiguousarray(self._task.validation.positions).data)
+        return (digest.hexdigest(),)
 
     def _begun_from(self) -> tuple[str, ...]:
         if self._task.start is None:

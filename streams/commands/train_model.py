@@ -23,7 +23,7 @@ TUNED = ("whole", "biases", "ids")
 @click.option("--into", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
 @click.option("--model", "kind", type=click.Choice(KINDS), default="interest", show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=60, show_default=True, help="At most.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--search", "trials", type=click.IntRange(0), default=0, help="Trials of other settings.")
 @click.option(
     "--best-topics", type=click.IntRange(0), default=0, help="Tell of items only the N best topics; 0: all."
