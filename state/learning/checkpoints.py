@@ -65,7 +65,7 @@ def _digest(course: str, tensors: dict[str, Tensor]) -> str:
     digest = xxhash.xxh64(course.encode())
     for name, each in sorted(tensors.items()):
         digest.update(name.encode())
-        digest.update(each.contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(each.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -33,8 +33,10 @@ class Gain(msgspec.Struct, frozen=True):
 def gains(events: Interactions, features: Mapping[tuple[str, str], Int64]) -> list[Gain]:
     """Of features by (kind, name), given the items that have each, int64; those that tell most come first.
 
-    Raises LearningError where there are too few likes or dislikes to count.
+    Raises LearningError where there are too few likes or dislikes to count, and where there is no feature.
     """
+    if not features:
+        raise LearningError("nothing is told of the items: they have no topics, and all the same modalities")
     every = Targets(events, np.arange(len(events)))
     if not enough(every):
         raise LearningError("too few likes or dislikes to tell what features say of them")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from streams.commands.written import check_writable, write_found
 from streams.errors import InputError
 from streams.settings import Settings
 
@@ -92,15 +93,17 @@ def evaluate(
         events,
         targets,
     )
-    for path in (report, json_file):
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"{path}: there is no folder {path.parent}")
+    check_writable("--report", report)
+    check_writable("--json", json_file)
+    if against is not None and against not in names:
+        raise InputError(f"--against {against}: is not among --models: {', '.join(names)}")
     findings = findings_of(wanted, settings, _command(wanted))
     show(findings, Console())
     if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(findings), indent=2))
+        content = msgspec.json.format(msgspec.json.encode(findings), indent=2)
+        write_found("--json", json_file, content)
     if report is not None:
-        report.write_text(page(findings), encoding="utf-8")
+        write_found("--report", report, page(findings).encode())
         click.echo(f"report: {report}")
 
 

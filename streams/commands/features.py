@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from streams.commands.written import check_writable, write_found
 from streams.errors import InputError
 from streams.settings import Settings
 
@@ -45,6 +46,7 @@ def features(
 
     if (source is None) != from_topics:
         raise InputError("name one of --from and --from-topics")
+    check_writable("--json", json_file)
     found = gains_in(source, ReadingOptions(like_from, dislike_to), settings)
     table = Table("feature", "events", "liked", "bits", "by chance")
     for each in found[:top]:
@@ -52,4 +54,4 @@ def features(
         table.add_row(f"{each.kind} {each.name}", *told)
     Console().print(table)
     if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        write_found("--json", json_file, msgspec.json.format(msgspec.json.encode(found), indent=2))
