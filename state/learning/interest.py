@@ -41,6 +41,8 @@ class InterestShape(msgspec.Struct, frozen=True):
     dropout: float = 0.2
     modality_dropout: float = 0.25
     id_dropout: float = 0.2
+    event_dropout: float = 0.2
+    """Share of a history's events that a training step does not see."""
     sharpness: float = 16.0
     """Of scores before training: what cosines are multiplied by to be logits."""
     ring: bool = True
@@ -173,7 +175,7 @@ class InterestModel(SequenceModel):
         """h and what the dislike bank takes off it, [b, l, DIM] or [r, DIM] of what is asked for, given
         z [b, l, DIM] of the events' items."""
         x = self._events(batch, vectors)
-        present = usable & (batch.weight > 0)
+        present = self._seen(usable & (batch.weight > 0))
         weight = torch.log(torch.where(batch.weight > 0, batch.weight, 1.0))
         keys = self.event_norm(x)
         bands = Bands(x.shape[1], BACK, x.device)
@@ -204,6 +206,13 @@ class InterestModel(SequenceModel):
         interest = normalize(self.readout_norm(self.readout(chosen(out, late), self.dropout)), dim=-1)
         interest = torch.where(chosen(long.exists, asked)[..., -1:], interest, 0.0)
         return interest, chosen(self._disliked(batch, near, (present, weight, vectors)), asked)
+
+    def _seen(self, present: Tensor) -> Tensor:
+        """Which events count, bool [b, l]: in training, by chance, not all that are there."""
+        if not self.training or not self.shape.event_dropout:
+            return present
+        drawn = torch.rand(present.shape, device=present.device)
+        return present & (drawn >= self.shape.event_dropout)
 
     def _events(self, batch: Batch, vectors: Tensor) -> Tensor:
         y = self.dropout(vectors)

@@ -81,7 +81,8 @@ def _given(plan: Plan) -> dict[str, float]:
     own: dict[str, float] = {"rate": optimiser.rate, "decay": optimiser.decay}
     if plan.kind == INTEREST:
         shape = plan.interest
-        return own | {"dropout": shape.dropout, "hidden": shape.readout_hidden, "review": shape.review}
+        dropped = {"dropout": shape.dropout, "event_dropout": shape.event_dropout}
+        return own | dropped | {"hidden": shape.readout_hidden}
     if plan.kind == GRU4REC:
         return own | {"dropout": plan.gru4rec.dropout, "hidden": plan.gru4rec.hidden}
     attention = plan.sasrec
@@ -103,8 +104,8 @@ def _interest(plan: Plan, trial: Trial) -> Plan:
     shape = msgspec.structs.replace(
         plan.interest,
         dropout=trial.suggest_float("dropout", 0.0, 0.5),
+        event_dropout=trial.suggest_float("event_dropout", 0.0, 0.5),
         readout_hidden=trial.suggest_categorical("hidden", (128, 256)),
-        review=trial.suggest_categorical("review", (0, 1)),
     )
     return msgspec.structs.replace(_schedule(plan, trial), interest=shape)
 

@@ -36,7 +36,7 @@ class Events:
     item: int32, NO_ITEM for none. action: uint8. weight: float32, rounded as states keep it. dwell: uint8,
     bucket. until: int32, how many events later an `unlike` takes it back while it is in the ring; 0 for an
     `unlike` that does so; KEPT for all others. liked: int8, 1 or 0 as the user judged, UNJUDGED where not.
-    rating: float32, 0 to 1, NaN where there is none.
+    rating: float32, 0 to 1, NaN where there is none. again: whether the user had taken the item before.
     """
 
     item: Int32
@@ -47,6 +47,7 @@ class Events:
     until: Int32
     liked: NDArray[np.int8]
     rating: Float32
+    again: Bool
 
 
 def events_of(source: Interactions) -> Events:
@@ -69,7 +70,15 @@ def events_of(source: Interactions) -> Events:
         _until(source),
         liked,
         (source.value / np.float32(max(top, 1.0))).astype(np.float32),
+        _again(source),
     )
+
+
+def _again(source: Interactions) -> Bool:
+    pairs = source.user.astype(np.int64) * len(source.item_ids) + source.item
+    out = np.ones(len(source), np.bool_)
+    out[np.unique(pairs, return_index=True)[1]] = False
+    return out
 
 
 def _until(source: Interactions) -> Int32:
@@ -91,7 +100,8 @@ class Batch(NamedTuple):
 
     All [b, l]: item, time (int64, epoch milliseconds; the fill repeats the last), action, weight, dwell and
     until as in `Events`. wanted: the item to foretell after each event, NO_ITEM for none; rejected: whether
-    it is one that the user turned away; liked, rating: how the user judged it.
+    it is one that the user turned away; again: whether the user had taken it before; liked, rating: how the
+    user judged it.
     earlier: items [b, k] that the user took before the sequence begins, the latest ones, filled with NO_ITEM.
     `unlikes` tells whether anything is taken back, `rejects` whether any event rejects.
     """
@@ -104,6 +114,7 @@ class Batch(NamedTuple):
     until: Tensor
     wanted: Tensor
     rejected: Tensor
+    again: Tensor
     liked: Tensor
     rating: Tensor
     earlier: Tensor
@@ -120,6 +131,7 @@ class Batch(NamedTuple):
             until=self.until.to(device),
             wanted=self.wanted.to(device),
             rejected=self.rejected.to(device),
+            again=self.again.to(device),
             liked=self.liked.to(device),
             rating=self.rating.to(device),
             earlier=self.earlier.to(device),
@@ -162,6 +174,7 @@ class Pieces:
             _tensor(until, torch.int64),
             _tensor(np.where(asked, events.item[after], NO_ITEM), torch.int64),
             _tensor(REJECTING[events.action[after]] & asked, torch.bool),
+            _tensor(events.again[after] & asked, torch.bool),
             _tensor(np.where(asked, events.liked[after], UNJUDGED), torch.int64),
             _tensor(np.where(asked, events.rating[after], np.nan), torch.float32),
             _tensor(self._earlier(chosen), torch.int64),

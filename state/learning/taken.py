@@ -36,8 +36,6 @@ def taken_before(batch: Batch, asked: Tensor, column: Tensor, count: int) -> Tak
     items = torch.cat([batch.earlier, batch.item], dim=1)
     rows, places = torch.nonzero(asked, as_tuple=True)
     ends = places + 1 + batch.earlier.shape[1]
-    counted = torch.arange(items.shape[1], device=items.device) < ends[:, None]
-    again = ((items[rows] == batch.wanted[asked][:, None]) & counted).any(dim=1)
     found = column[items.clamp(min=0)]
     columns = torch.where((items >= 0) & (found != NO_ITEM), found, count)
-    return Taken(columns, rows, torch.where(again, 0, ends), count)
+    return Taken(columns, rows, torch.where(batch.again[asked], 0, ends), count)

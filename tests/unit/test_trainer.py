@@ -297,6 +297,16 @@ def test_dropout_hides_its_share_and_keeps_the_mean() -> None:
     assert torch.equal(made.eval()(values), values)
 
 
+def test_events_are_hidden_from_training_steps_alone() -> None:
+    shape = InterestShape(dropout=0.0, modality_dropout=0.0, id_dropout=0.0, event_dropout=1.0)
+    made = build(Plan(interest=shape), task(SPLIT), CPU)
+    pieces = training_pieces(SPLIT.train, events_of(SPLIT.train), 32, 0)
+    batch = pieces.batch(np.arange(5), made.multiple)
+    with torch.inference_mode():
+        assert not made.train()(batch, made.candidates()).user.any()
+        assert made.eval()(batch, made.candidates()).user.norm(dim=-1)[:, 0].allclose(torch.ones(5))
+
+
 def test_nothing_to_learn_is_told() -> None:
     one = walks(users=4).subset(np.arange(0, 4 * EVENTS, EVENTS))
     with pytest.raises(LearningError, match="nothing to learn"):
