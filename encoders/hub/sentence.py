@@ -31,6 +31,11 @@ class SentenceShape(NamedTuple):
     """Layers behind the pooling; often none."""
 
     @property
+    def reading(self) -> str:
+        """Names all of it; a model without layers on top has the name of its pooling."""
+        return f"{self.pooling} {self.digest}".strip()
+
+    @property
     def digest(self) -> str:
         """Of the layers' kinds and numbers; empty where there are none."""
         if not len(self.dense):

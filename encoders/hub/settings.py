@@ -38,6 +38,8 @@ class HubModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in it and float16 for others, and float32 elsewhere."""
     device: str = ""
     """Of this model alone; empty means `encoders.device`."""
+    adapter: str = ""
+    """Folder of an adapter that `penchant train text-adapter` made for this model; of texts alone."""
     batch_cost: WholeNumber = 0
     """What passes the model at once: tokens, pictures, seconds of sound or frames; 0 means a default."""
 

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from encoders.adapters.serving import adapted
 from encoders.base import Float32, Modality
+from encoders.errors import ArtifactError
 from encoders.hub.files import ModelFiles
 from encoders.hub.pooling import finished, pooled
 from encoders.hub.sentence import SentenceShape, sentence_shape
 from encoders.hub.tokens import TokenBatch, Tokens, batch_tokens
 from encoders.hub.towers import TextTower, has_towers
-from encoders.hub.weights import load_weights, placed, version_of
+from encoders.hub.weights import Weights, load_weights, placed, version_of
 
 CHARACTERS_A_TOKEN = 3
 """Of the scripts with letters, carefully: what a window has beyond the tokens that are read is not seen. A
@@ -32,27 +34,28 @@ class HubText:
     letters_a_sign = CHARACTERS_A_TOKEN
 
     def __init__(self, files: ModelFiles) -> None:
-        from transformers import AutoModel, AutoModelForTextEncoding
-
         hub = files.hub
-        encoder_decoder = files.config.get("is_encoder_decoder") or files.config.get("model_type") == "t5"
-        weights = load_weights(files, AutoModelForTextEncoding if encoder_decoder else AutoModel)
+        weights = text_weights(files)
         self._read: Read
+        adapter = ""
         if has_towers(weights.model):
+            if hub.adapter:
+                raise two_towers(files)
             tower = TextTower(files, weights.model)
             self._tokens, self._read, how = tower.tokens, tower.read, "tower"
         else:
             shape = sentence_shape(files)
-            model = placed(weights.model, files)
-            self._tokens = Tokens(files, model.config)
-            # A model without layers on top keeps the version that it had before they were looked at.
-            how = f"{shape.pooling} {shape.digest}".strip()
-            self._read = _reader(model, shape, files.device)
+            self._tokens = Tokens(files, weights.model.config)
+            how = shape.reading
+            model, adapter = adapted(files, weights, f"{how} {hub.prefix}".strip())
+            self._read = reader(placed(model, files), shape, files.device)
         self.name = files.name
         self._hub = hub
         self._cost = batch_tokens(files)
         options = (how, hub.prefix, hub.dimensions, hub.normalise, self._tokens.longest)
-        self.version = version_of(files, weights, "text", *options)
+        # Without an adapter the version is what it was before there were any.
+        learned = (adapter,) if adapter else ()
+        self.version = version_of(files, weights, "text", *options, *learned)
         self.window_characters = CHARACTERS_A_TOKEN * self._tokens.longest
         self.dim = self._vectors(next(self._tokens.batches(["a"], self._cost))).shape[1]
         if hub.dimensions > self.dim:
@@ -70,7 +73,24 @@ class HubText:
         return finished(self._read(part), self._hub.dimensions, self._hub.normalise)
 
 
-def _reader(model: Any, shape: SentenceShape, device: torch.device) -> Read:
+def text_weights(files: ModelFiles) -> Weights:
+    """The part of a model that reads texts. Raises as `load_weights`."""
+    from transformers import AutoModel, AutoModelForTextEncoding
+
+    encoder_decoder = files.config.get("is_encoder_decoder") or files.config.get("model_type") == "t5"
+    return load_weights(files, AutoModelForTextEncoding if encoder_decoder else AutoModel, adaptable=True)
+
+
+def two_towers(files: ModelFiles) -> ArtifactError:
+    """The error of an adapter for a model whose texts lie in one space with pictures or sounds."""
+    return files.problem(
+        "its texts share a space with another modality, which an adapter of texts alone would leave",
+        "use a model of texts alone with an adapter",
+    )
+
+
+def reader(model: Any, shape: SentenceShape, device: torch.device) -> Read:
+    """Batches of tokens to sentence vectors [n, d], not yet scaled."""
     dense = shape.dense.to(device)
 
     def read(part: TokenBatch) -> torch.Tensor:

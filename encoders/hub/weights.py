@@ -35,12 +35,16 @@ class Weights(NamedTuple):
         return not any("pooler." in name for name in self.missing)
 
 
-def load_weights(files: ModelFiles, auto: Any) -> Weights:
+def load_weights(files: ModelFiles, auto: Any, adaptable: bool = False) -> Weights:
     """The model by one of the `Auto...` classes of transformers.
 
+    An adapter is for an encoder of texts alone, which says that it is `adaptable`.
+
     Raises ArtifactError for an architecture that transformers does not know, for a file that cannot be read,
-    and for weights that are not all there.
+    for weights that are not all there, and for an adapter that the settings name where none is taken.
     """
+    if files.hub.adapter and not adaptable:
+        raise files.problem("only encoders of texts take an adapter", f"leave {files.where}.adapter out")
     with quiet():
         try:
             model, info = auto.from_pretrained(

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import click
 
+from streams.commands.given_items import given_items
+from streams.commands.train_adapter import text_adapter
 from streams.commands.train_blend import blend
 from streams.commands.train_model import model
-from streams.errors import InputError
-from streams.item_sources import Bad, Found, open_source
 from streams.progress import progress
-from streams.records import Item
 from streams.settings import Settings
 
 KINDS = ("concatenation", "weighted-sum", "gated", "late", "self-attention", "cross-attention")
@@ -23,6 +22,7 @@ def train() -> None:
 
 train.add_command(model)
 train.add_command(blend)
+train.add_command(text_adapter)
 
 
 @train.command()
@@ -41,7 +41,7 @@ def alignment(settings: Settings, path: Path, out: Path, measure: bool) -> None:
     """
     from streams.training import fit_alignment
 
-    items = _items(path)
+    items = given_items(path)
     with progress("encoding", len(items)) as tell:
         made = fit_alignment(items, settings, out, tell, measure)
     for name, (mean, deviation) in made.figures.items():
@@ -65,7 +65,7 @@ def classics(settings: Settings, path: Path, out: Path) -> None:
     """
     from streams.training import fit_classics
 
-    items = _items(path)
+    items = given_items(path)
     with progress("learning", len(items)) as tell:
         made = fit_classics(items, settings, out, tell)
     kinds = ", ".join(f"{len(words)} visual words ({kind})" for kind, words in sorted(made.words.items()))
@@ -88,7 +88,7 @@ def fusion(settings: Settings, path: Path, out: Path, kind: str) -> None:
     """
     from streams.training import fit_fusion
 
-    items = _items(path)
+    items = given_items(path)
     with progress("encoding", len(items)) as tell:
         made = fit_fusion(items, settings, kind, out, tell)
     before, after = made.learned.before, made.learned.after
@@ -97,16 +97,3 @@ def fusion(settings: Settings, path: Path, out: Path, kind: str) -> None:
         f"{after:.3f} after" + (": training did not help, the start was kept" if after <= before else "")
     )
     click.echo(f"{out}: {made.artifact.version}; set model.artifact to this folder")
-
-
-def _items(path: Path) -> list[Item]:
-    items = []
-    for entry in open_source(path):
-        match entry:
-            case Found():
-                items.append(entry.item)
-            case Bad():
-                click.echo(f"{entry.where}: {entry.problem}", err=True)
-    if not items:
-        raise InputError(f"{path}: no item to fit on")
-    return items

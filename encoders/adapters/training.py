@@ -1,0 +1,166 @@
+"""Trains an adapter on texts of one's own: the model's own numbers stay as they are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+
+from encoders.adapters.artifact import FORMAT, AdapterManifest, save_adapter
+from encoders.adapters.learner import AdapterState, Learner
+from encoders.adapters.live import begun, callable_of
+from encoders.adapters.objectives import (
+    Figures,
+    counterparts,
+    fellowship,
+    grouped_batches,
+    likeness_loss,
+    pairs_loss,
+    plain_batches,
+)
+from encoders.adapters.settings import AdapterPlan
+from encoders.adapters.texts import CatalogueText, Material, Rows, material, sharing
+from encoders.adapters.trainee import Trainee
+from encoders.errors import ArtifactError
+from encoders.hub.files import ModelFiles
+from encoders.hub.text import text_weights, two_towers
+from encoders.hub.towers import has_towers
+from encoders.hub.weights import quiet
+
+STOPS_BY = {"categories": "precision", "parts": "inverse rank"}
+"""The figure of held-out texts that tells when to stop: smoother than how often the nearest is right."""
+
+Tell = Callable[[int], None]
+
+
+class Epoch(NamedTuple):
+    """One pass over the texts: the mean loss of its steps, and the figures of texts held out after it."""
+
+    loss: float
+    figures: Figures
+
+
+class AdapterFit(NamedTuple):
+    """What came of a training. `best` counts epochs from 1; 0 means that none was better than the start."""
+
+    manifest: AdapterManifest
+    state: AdapterState | None
+    epochs: tuple[Epoch, ...]
+    best: int
+
+    def save(self, folder: Path) -> AdapterManifest:
+        """Writes the adapter's folder. Raises ArtifactError where no epoch was better than the start."""
+        if self.state is None:
+            raise ArtifactError(
+                f"{len(self.epochs)} epochs made nothing better for texts held out: no adapter is written; "
+                "try another kind, a smaller rate, or more texts"
+            )
+        return save_adapter(folder, self.state.tensors, self.state.config, self.manifest)
+
+
+def fit_adapter(
+    files: ModelFiles, texts: Sequence[CatalogueText], plan: AdapterPlan, tell: Tell = lambda _: None
+) -> AdapterFit:
+    """Trains an adapter for the model and keeps the epoch that was best for the texts held out.
+
+    `tell` is told how many epochs are done. The same seed on the same machine gives the same numbers. Raises
+    ArtifactError for a model that takes no adapter, and for too few texts.
+    """
+    files = replace(files, hub=msgspec.structs.replace(files.hub, adapter=""), dtype=torch.float32)
+    chosen = material(texts, plan.objective)
+    weights = text_weights(files)
+    if has_towers(weights.model):
+        raise two_towers(files)
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(plan.seed)
+        trainee = Trainee(files, weights, plan)
+        manifest = AdapterManifest(
+            format=FORMAT, plan=plan, base=weights.fingerprint, model=files.hub.model,
+            reading=trainee.reading, digest="", data=chosen.fingerprint,
+            texts=len(chosen.texts), parameters=0, before={}, after={},
+        )  # fmt: skip
+        return _trained(trainee, Course(chosen, plan), plan, manifest, tell)
+
+
+def _trained(
+    trainee: Trainee, course: "Course", plan: AdapterPlan, manifest: AdapterManifest, tell: Tell
+) -> AdapterFit:
+    before = after = course.figures(trainee)
+    course.remember(trainee)
+    steps = plan.epochs * len(list(course.batches()))
+    live = begun(trainee.model, plan, trainee.layers(), steps)
+    trainee.read_by(callable_of(live))
+    learner = Learner(live, plan, steps)
+    epochs: list[Epoch] = []
+    best, since = 0, 0
+    state: AdapterState | None = None
+    for number in range(1, plan.epochs + 1):
+        live.train()
+        loss = float(np.mean([learner.step(course.loss(trainee, rows)) for rows in course.batches()]))
+        live.eval()
+        figures = course.figures(trainee)
+        epochs.append(Epoch(loss, figures))
+        tell(number)
+        if not learner.is_settled:
+            continue
+        since += 1
+        if figures[course.stops_by] > after[course.stops_by]:
+            best, since, after, state = number, 0, figures, learner.state()
+        if since >= plan.patience:
+            break
+    parameters = sum(each.numel() for each in state.tensors.values()) if state is not None else 0
+    manifest = msgspec.structs.replace(manifest, parameters=parameters, before=before, after=after)
+    return AdapterFit(manifest, state, tuple(epochs), best)
+
+
+class Course:
+    """What is learnt from and what is held out, and what either is asked."""
+
+    def __init__(self, chosen: Material, plan: AdapterPlan) -> None:
+        learnt, held = chosen.split(plan.held_out, plan.seed)
+        self._plan = plan
+        self._of_categories = chosen.objective == "categories"
+        self._learnt = [chosen.texts[row] for row in learnt]
+        self._held = [chosen.texts[row] for row in held]
+        self._fellows = torch.from_numpy(sharing(self._learnt))
+        self._held_fellows = sharing(self._held)
+        self._random = np.random.default_rng(plan.seed)
+        self._start: torch.Tensor | None = None
+        self.stops_by = STOPS_BY[chosen.objective]
+
+    def remember(self, trainee: Trainee) -> None:
+        """The vectors before any learning, where the plan keeps near them."""
+        if self._plan.keep:
+            found = trainee.vectors([each.whole for each in self._learnt])
+            self._start = torch.from_numpy(found).to(trainee.device)
+
+    def batches(self) -> Iterator[Rows]:
+        """Rows of the texts that are learnt from, each once."""
+        if self._of_categories:
+            return grouped_batches(self._learnt, self._plan.batch, self._random)
+        return plain_batches(len(self._learnt), self._plan.batch, self._random)
+
+    def loss(self, trainee: Trainee, rows: Rows) -> torch.Tensor:
+        """Of one batch, with its gradient."""
+        texts = [self._learnt[row] for row in rows]
+        if not self._of_categories:
+            both = trainee.tensors([each.title for each in texts] + [each.rest for each in texts])
+            return pairs_loss(both[: len(texts)], both[len(texts) :], self._plan.temperature)
+        vectors = trainee.tensors([each.whole for each in texts])
+        fellows = self._fellows[rows][:, rows].to(vectors.device)
+        loss = likeness_loss(vectors, fellows, self._plan.temperature)
+        if self._start is not None:
+            loss = loss + self._plan.keep * (1 - (vectors * self._start[rows]).sum(dim=1)).mean()
+        return loss
+
+    def figures(self, trainee: Trainee) -> Figures:
+        """Of the texts held out."""
+        if self._of_categories:
+            return fellowship(trainee.vectors([each.whole for each in self._held]), self._held_fellows)
+        return counterparts(
+            trainee.vectors([each.title for each in self._held]),
+            trainee.vectors([each.rest for each in self._held]),
+        )
