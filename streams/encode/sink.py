@@ -84,7 +84,8 @@ class TransactionalSink:
     def transact(self, write: Callable[[Producer], None], offsets: Offsets, metadata: object) -> None:
         """What `write` puts, and the offsets, in one transaction, or nothing.
 
-        `write` runs in a thread that may be left behind: it keeps to the producer that it is given.
+        `write` runs in a thread that may be left behind: it keeps to the producer that it is given. It may
+        raise TransactionAborted.
         Raises TransactionAborted where the worker may go on from the committed offsets, EngineError where
         it may not.
         """
@@ -95,6 +96,8 @@ class TransactionalSink:
         except CallHangs as error:
             _log.warning("the transaction hangs: %s", error)
             self._replace(str(error))
+        except TransactionAborted as error:
+            self._abort(KafkaError(KafkaError._STATE, str(error)))
         except KafkaException as error:
             self._abort(_cause(error))
 

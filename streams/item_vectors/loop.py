@@ -1,7 +1,8 @@
 """Encoded items to records of `item-vectors`, batch by batch."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from state.fusion import Fusion
 from state.items import EncodedItem
 from streams.encode.relay import Relay
-from streams.encode.sink import TransactionalSink
+from streams.encode.sink import TransactionAborted, TransactionalSink
 from streams.encode.source import RawSource
 from streams.interests.numerals import DECIMALS
 from streams.kafka import Producer
@@ -20,6 +21,7 @@ from streams.records import ItemVector
 
 STAGE = "item-vectors"
 BATCH_RECORDS = 500
+_FLUSH_SECONDS = 10.0
 
 Outputs = list[tuple[bytes, bytes | None]]
 
@@ -62,20 +64,37 @@ def _told(item: EncodedItem, model: str, vector: NDArray[np.float32]) -> ItemVec
     )
 
 
-class ItemVectorsLoop(Relay[Outputs]):
-    """Vectors and the consumed offsets go out in one transaction."""
+class Vectors(NamedTuple):
+    """Where vectors go, and what makes them."""
 
-    def __init__(self, topic: str, source: RawSource, sink: TransactionalSink, fusion: Fusion) -> None:
+    topic: str
+    fusion: Fusion
+
+
+class ItemVectorsLoop(Relay[Outputs]):
+    """Vectors and the consumed offsets go out in one transaction.
+
+    `check` raises TransactionAborted where another model serves by now. It is asked when the vectors are in
+    the log: whoever serves under that model began later, so that what it writes comes behind them.
+    """
+
+    def __init__(
+        self, source: RawSource, sink: TransactionalSink, vectors: Vectors, check: Callable[[], None]
+    ) -> None:
         super().__init__(STAGE, source, sink, BATCH_RECORDS)
-        self._topic = topic
-        self._fusion = fusion
+        self._vectors = vectors
+        self._check = check
 
     def turn_over(self, records: list[RawRecord]) -> Outputs:
-        return vectors_of(self._fusion, records)
+        return vectors_of(self._vectors.fusion, records)
 
     def write(self, outcome: Outputs, client: Producer) -> None:
         for key, value in outcome:
-            self.sink.put(client, self._topic, key=key, value=value)
+            self.sink.put(client, self._vectors.topic, key=key, value=value)
+        if outcome:
+            if client.flush(_FLUSH_SECONDS):
+                raise TransactionAborted("the broker does not take the vectors")
+            self._check()
 
     def settled(self, outcome: Outputs) -> None:
         EVENTS.labels(STAGE, "published").inc(len(outcome))

@@ -6,12 +6,13 @@ from pathlib import Path
 from state.fusion import Fusion
 from streams.encode.instance import Instance
 from streams.encode.relay_worker import RelayWorker, check_there
-from streams.encode.sink import TransactionalSink
+from streams.encode.sink import TransactionAborted, TransactionalSink
 from streams.encode.source import RawSource
-from streams.item_vectors.loop import STAGE, ItemVectorsLoop
-from streams.kafka import admin_client
+from streams.item_vectors.loop import STAGE, ItemVectorsLoop, Vectors
+from streams.kafka import KafkaException, admin_client
 from streams.models.live import ModelWatch
 from streams.settings import Settings
+from streams.topics import SilentCluster
 
 _NO_LETTERS = 0
 
@@ -47,4 +48,13 @@ class ItemVectorsWorker(RelayWorker):
         source = RawSource(settings, group, [topics.items_encoded])
         stack.callback(source.close)
         source.open()
-        return ItemVectorsLoop(topics.item_vectors, source, sink, fusion)
+        return ItemVectorsLoop(source, sink, Vectors(topics.item_vectors, fusion), self._check)
+
+    def _check(self) -> None:
+        """Raises TransactionAborted where the model that was opened serves no more, or nobody knows."""
+        try:
+            overtaken = self._watch.overtaken()
+        except (KafkaException, SilentCluster) as error:
+            raise TransactionAborted(f"it is not known which model serves: {error}") from error
+        if overtaken:
+            raise TransactionAborted("another model serves")

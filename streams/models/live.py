@@ -70,10 +70,17 @@ class ModelWatch:
             return False
         self._look_at = time.monotonic() + LOOK_SECONDS
         try:
-            found = self._found(self._control.refresh())
+            return self.overtaken()
         except (kafka.KafkaException, SilentCluster):
             return False
-        return found.generation != self._known.generation
+
+    def overtaken(self) -> bool:
+        """As `changed`, as of now: whoever begins with another model begins after this was asked, where it
+        is not. Raises KafkaException and SilentCluster where the cluster does not answer."""
+        overtaken = self._found(self._control.refresh()).generation != self._known.generation
+        if overtaken:
+            self._look_at = 0.0
+        return overtaken
 
     def close(self) -> None:
         self._control.close()

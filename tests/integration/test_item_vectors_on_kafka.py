@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from streams.broker import LocalCluster
 from streams.item_vectors.worker import ItemVectorsWorker
 from streams.kafka import admin_client, producer
+from streams.models import live
 from streams.models.artifacts import add_artifact
 from streams.models.board import POINTER, Entry, Pointer, artifacts_topic, models_topic, turned_key
 from streams.models.control import write
@@ -99,3 +101,24 @@ def test_vectors_follow_the_model_that_serves_and_back_again(kafka: LocalCluster
         until("the first one again", lambda: told(settings) == dict.fromkeys(names, "content-prior-1"))
     # The settings' model is no other one when it gets its entry: nothing was written again for that.
     assert len(read_all(settings, settings.topics.item_vectors)) == 5 + 5 + 1 + 6
+
+
+def test_no_vector_of_a_model_goes_out_once_another_one_serves(
+    kafka: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may look late at what serves; by then another worker has written the item's new vector."""
+    monkeypatch.setattr(live, "LOOK_SECONDS", 3_600.0)
+    base = fresh_settings(kafka.bootstrap_servers, tmp_path / "data", partitions=1)
+    settings = replace(base, interests=replace(base.interests, item_vectors=True))
+    create_topics(settings)
+    topics = [(models_topic(settings), 1), (artifacts_topic(settings), 1)]
+    make_topics(settings, admin_client(settings.kafka), topics, changelog=False)
+    put(settings, ("item-0", msgspec.msgpack.encode(item(0))))
+    with publishing(settings):
+        until("the settings' model", lambda: told(settings) == {"item-0": "content-prior-1"})
+        first = add_artifact(settings, "", first=True)
+        serve(settings, 1, add_artifact(settings, saved(tmp_path / "model")), first)
+        put(settings, ("item-1", msgspec.msgpack.encode(item(1))))
+        until("the new item", lambda: "item-1" in told(settings))
+        assert told(settings)["item-1"] == "other-1"
+        until("the item before", lambda: told(settings)["item-0"] == "other-1")
