@@ -21,6 +21,7 @@ from encoders.settings import EncoderSettings, FetchSettings
 from state.events import ACTIONS
 from state.settings import ModelSettings, RecommendSettings
 from streams.errors import SettingsError
+from streams.settings_checks import check_finite, check_recommend
 
 ENVIRONMENT_PREFIX = "PENCHANT_"
 _CLIENT_KEY = "client__"
@@ -223,7 +224,9 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error)) from error
+    check_finite(settings)
     _check_together(settings)
+    check_recommend(settings.recommend)
     return settings
 
 
@@ -279,6 +282,8 @@ def _parse(value: str) -> Any:
 def _explain(error: msgspec.ValidationError) -> str:
     text, _, where = str(error).partition(" - at `$")
     key = where.strip(".`")
+    if " - at `key` in `$" in str(error):
+        return _explain_name(str(error))
     unknown = re.search("unknown field `(.*)`", text)
     if unknown is not None:
         return _explain_unknown(key, unknown[1])
@@ -296,6 +301,16 @@ def _explain_unknown(section: str, key: str) -> str:
     near = difflib.get_close_matches(key, struct.__struct_fields__, n=1)
     mend = f"did you mean {near[0]}?" if near else f"known are: {', '.join(struct.__struct_fields__)}"
     return f"{section.replace(_ENTRY, '.<name>')}.{key}: no such setting; {mend}".lstrip(".")
+
+
+def _explain_name(text: str) -> str:
+    """Of an entry of a table whose names are fixed."""
+    problem, _, where = text.partition(" - at `key` in `$")
+    key, name = where.strip(".`"), problem.rpartition("value ")[2].strip("'")
+    section, _, field = key.rpartition(".")
+    names, _ = get_args(get_type_hints(_struct(section))[field])
+    known = get_args(names) or [each.value for each in names]
+    return f"{key}: {name} is not one of {', '.join(known)}"
 
 
 def _choices(key: str) -> tuple[str, ...]:
