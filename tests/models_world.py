@@ -47,6 +47,8 @@ class Feed:
     rows: dict[str, list[Row]] = field(default_factory=dict)
     raw: dict[int, int] = field(default_factory=dict)
     start: int = 0
+    shift: int = 0
+    """By which the items are moved on: users take others then."""
 
     def __post_init__(self) -> None:
         self._client = kafka.producer(self.settings.kafka, overrides={"linger.ms": 0})
@@ -88,7 +90,7 @@ class Feed:
         self.raw[place] = offset + 1
         now = int(time.time() * 1000)
         action = (Action.VIEW, Action.LIKE, Action.CLICK)[number % 3]
-        shown = STOCK[number % len(STOCK)]
+        shown = STOCK[(number + self.shift) % len(STOCK)]
         made = row(user, number, shown, action, offset=offset, broker_time=now)
         self.rows.setdefault(user, []).append(made)
         pack = Pack(offset, offset + 1, [made])

@@ -68,7 +68,10 @@ def leading(topics: dict[str, float]) -> tuple[str, ...]:
 
 
 def drift(glimpse: Glimpse, told: Told | None, settings: DescribeSettings) -> str:
-    """Why the user is to be described: `first`, `vector`, `topics`; empty where there is no reason to."""
+    """Why the user is to be described: `first`, `model`, `vector`, `topics`; empty where none holds.
+
+    Vectors of two models do not compare: under another one the facts tell whether there is anything to say.
+    """
     if glimpse.event_count < settings.first_events:
         return ""
     if told is None:
@@ -77,7 +80,9 @@ def drift(glimpse: Glimpse, told: Told | None, settings: DescribeSettings) -> st
         # What was read ahead of this record is described already. A user who was forgotten starts again with
         # low versions, yet at a later time.
         return ""
-    if glimpse.model == told.model and distance(glimpse.vector, told.vector) >= settings.drift:
+    if glimpse.model != told.model:
+        return "model"
+    if distance(glimpse.vector, told.vector) >= settings.drift:
         return "vector"
     news = (name for name, share in glimpse.topics.items() if share >= NEWS_SHARE)
     return "topics" if any(name not in told.topics for name in news) else ""

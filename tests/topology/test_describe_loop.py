@@ -227,3 +227,16 @@ def test_bytes_that_are_no_interest_are_passed_over() -> None:
     world.act("bob", 0, 6)
     world.settle()
     assert len(world.told("bob")) == 1 and world.committed() == 2
+
+
+def test_under_another_model_a_user_is_looked_at_anew_and_told_of_what_is_new_alone() -> None:
+    world = World(first_events=3, drift=2.0)
+    world.act("ann", 0, 3)
+    world.settle()
+    assert len(world.told("ann")) == 1
+    world.publish("ann", version=9, model="another")
+    world.settle()
+    assert len(world.told("ann")) == 1, "the same facts"
+    world.act("ann", 0, 3, model="another")
+    world.settle()
+    assert len(world.told("ann")) == 2
