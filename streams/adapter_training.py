@@ -14,7 +14,7 @@ from streams.errors import InputError
 from streams.records import Item
 from streams.settings import Settings
 
-Tell = Callable[[int], None]
+Tell = Callable[[int, int], None]
 
 
 def catalogue_texts(items: Iterable[Item]) -> list[CatalogueText]:
@@ -56,8 +56,8 @@ def train_adapter(
 ) -> AdapterFit:
     """Trains an adapter of the model on the items' texts, and saves it in the folder `target`.
 
-    `tell` is told how many epochs are done. Raises InputError for a model that takes none, for too few texts,
-    and where training made nothing better: nothing is written then.
+    `tell` is told how many steps are done, of how many at most. Raises InputError for a model that takes
+    none, for too few texts, and where training made nothing better: nothing is written then.
     """
     try:
         fitted = fit_adapter(files, catalogue_texts(items), plan, tell)

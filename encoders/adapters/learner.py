@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from encoders.adapters.artifact import Tensors
-from encoders.adapters.library import peft_library
+from encoders.adapters.live import held_tensors
 from encoders.adapters.settings import AdapterPlan
 
 WARMUP = 0.1
@@ -35,12 +35,12 @@ class Learner:
             self._optimiser, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
         )
         self._adaptive = plan.kind == "adalora"
-        self._steps = 0
+        self.steps = 0
 
     @property
     def is_settled(self) -> bool:
         """Whether ranks do not change any more: before, AdaLoRA has more of them than it was asked for."""
-        return not self._adaptive or self._steps > self._config.total_step - self._config.tfinal
+        return not self._adaptive or self.steps > self._config.total_step - self._config.tfinal
 
     def step(self, loss: torch.Tensor) -> float:
         """The loss, after a step against it."""
@@ -51,17 +51,19 @@ class Learner:
         torch.nn.utils.clip_grad_norm_(self._moved, LARGEST_GRADIENT)
         self._optimiser.step()
         self._schedule.step()
-        self._steps += 1
+        self.steps += 1
         if self._adaptive:
-            self._live.base_model.update_and_allocate(self._steps)
+            self._live.base_model.update_and_allocate(self.steps)
         self._optimiser.zero_grad()
         return found
 
     def state(self) -> AdapterState:
         """A copy of what was learned so far."""
-        tensors = peft_library().get_peft_model_state_dict(self._live)
+        tensors = held_tensors(self._live)
         config = copy.deepcopy(self._config)
         config.inference_mode = True
+        # Where the model lay when this was trained says nothing of what it was: the manifest does.
+        config.base_model_name_or_path = None
         if getattr(config, "target_modules", None):
             # PEFT keeps a set, whose order would differ from run to run.
             config.target_modules = sorted(config.target_modules)

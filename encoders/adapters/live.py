@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from encoders.adapters.artifact import Tensors
 from encoders.adapters.library import peft_library
 from encoders.adapters.settings import AdapterPlan
 from encoders.errors import ArtifactError
@@ -14,7 +15,9 @@ ADALORA_START = 1.5
 """AdaLoRA begins with so many times the rank that it ends with, as its authors do."""
 WARMING, SETTLING = 0.1, 0.4
 """Shares of AdaLoRA's steps before its ranks begin to fall, and after they have."""
+LEAST_STEPS = 10
 PREFIX_SCALE = 0.02
+"""PEFT's own 1 moves the vectors from the start (decision 0030)."""
 
 
 class Prefixed(torch.nn.Module):
@@ -57,10 +60,14 @@ def begun(model: Any, plan: AdapterPlan, targets: list[str], steps: int) -> Any:
             task_type=task, r=plan.rank, lora_alpha=2 * plan.rank, target_modules=targets
         )
     elif plan.kind == "adalora":
+        if steps < LEAST_STEPS:
+            raise ArtifactError(
+                f"AdaLoRA takes {LEAST_STEPS} steps or more, and these are {steps}: give it more epochs"
+            )
         start = max(plan.rank + 1, round(ADALORA_START * plan.rank))
         config = peft.AdaLoraConfig(
             task_type=task, init_r=start, target_r=plan.rank, lora_alpha=2 * start, target_modules=targets,
-            total_step=max(steps, 3), tinit=int(WARMING * steps), tfinal=int(SETTLING * steps),
+            total_step=steps, tinit=int(WARMING * steps), tfinal=int(SETTLING * steps),
         )  # fmt: skip
     else:
         _check_takes_prefix(model)
@@ -70,6 +77,13 @@ def begun(model: Any, plan: AdapterPlan, targets: list[str], steps: int) -> Any:
         for parameter in live.prompt_encoder.parameters():
             torch.nn.init.normal_(parameter, std=PREFIX_SCALE)
     return live
+
+
+def held_tensors(live: Any) -> Tensors:
+    """The adapter's own numbers, by PEFT's names."""
+    # Left to decide itself, PEFT asks the hub for the model's vocabulary.
+    found: Tensors = peft_library().get_peft_model_state_dict(live, save_embedding_layers=False)
+    return found
 
 
 def callable_of(live: Any) -> Any:

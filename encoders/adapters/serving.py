@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from encoders.adapters.artifact import Tensors, load_manifest, load_tensors
 from encoders.adapters.library import peft_library
-from encoders.adapters.live import callable_of
+from encoders.adapters.live import callable_of, held_tensors
 from encoders.errors import ArtifactError
 from encoders.hub.files import ModelFiles
 from encoders.hub.weights import Weights, one_line
@@ -73,7 +73,7 @@ def _put(model: Any, folder: Path) -> Any:
             ):
                 raise ArtifactError(f"its kind is {config.peft_type.value}, which is not known here")
             live = peft.get_peft_model(model, config)
-        fill(live, load_tensors(folder))
+            fill(live, load_tensors(folder))
     except ArtifactError:
         raise
     except Exception as error:
@@ -86,9 +86,8 @@ def _put(model: Any, folder: Path) -> Any:
 
 def fill(live: Any, tensors: Tensors) -> None:
     """Gives an adapter its numbers. Raises ArtifactError unless they are just those that it has."""
-    peft = peft_library()
-    peft.set_peft_model_state_dict(live, tensors)
-    held = peft.get_peft_model_state_dict(live)
+    peft_library().set_peft_model_state_dict(live, tensors)
+    held = held_tensors(live)
     if {name: each.shape for name, each in held.items()} != {
         name: each.shape for name, each in tensors.items()
     }:

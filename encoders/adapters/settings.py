@@ -25,7 +25,7 @@ class AdapterPlan(msgspec.Struct, frozen=True):
     """None takes categories where the texts have them, else parts."""
     rank: Annotated[int, Meta(ge=1)] = 8
     """Of each matrix's change, of AdaLoRA the mean; the tokens of a prefix."""
-    epochs: Annotated[int, Meta(ge=1)] = 10
+    epochs: Annotated[int, Meta(ge=1)] = 8
     """At most."""
     patience: Annotated[int, Meta(ge=1)] = 4
     """Epochs without a better one, after which training ends."""
@@ -36,8 +36,8 @@ class AdapterPlan(msgspec.Struct, frozen=True):
     """Share of the texts that nothing is learnt from: they tell when to stop."""
     batch: Annotated[int, Meta(ge=2)] = 64
     temperature: Annotated[float, Meta(gt=0)] = 0.1
-    keep: Annotated[float, Meta(ge=0)] = 0.0
-    """Weight of staying near the vectors of the model without the adapter."""
+    keep: Annotated[float, Meta(ge=0)] = 1.0
+    """Weight of staying near the vectors of the model without the adapter, where categories are learnt."""
     longest: Annotated[int, Meta(ge=1)] = 128
     """Tokens of a text that training reads."""
 

@@ -13,6 +13,8 @@ from encoders.errors import ArtifactError
 
 LEAST = 20
 """Texts below which there is nothing to hold out and to learn from at once."""
+MOST_HELD_OUT = 2_000
+"""Each is compared with each after every epoch."""
 
 Rows = NDArray[np.int64]
 Shared = NDArray[np.bool_]
@@ -41,7 +43,7 @@ class Material(NamedTuple):
     def split(self, held_out: float, seed: int) -> tuple[Rows, Rows]:
         """Rows to learn from and rows held out."""
         order = np.random.default_rng(seed).permutation(len(self.texts))
-        kept = max(2, round(held_out * len(order)))
+        kept = min(MOST_HELD_OUT, max(2, round(held_out * len(order))))
         return np.sort(order[kept:]), np.sort(order[:kept])
 
 

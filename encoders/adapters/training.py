@@ -33,7 +33,7 @@ from encoders.hub.weights import quiet
 STOPS_BY = {"categories": "precision", "parts": "inverse rank"}
 """The figure of held-out texts that tells when to stop: smoother than how often the nearest is right."""
 
-Tell = Callable[[int], None]
+Tell = Callable[[int, int], None]
 
 
 class Epoch(NamedTuple):
@@ -62,58 +62,69 @@ class AdapterFit(NamedTuple):
 
 
 def fit_adapter(
-    files: ModelFiles, texts: Sequence[CatalogueText], plan: AdapterPlan, tell: Tell = lambda _: None
+    files: ModelFiles, texts: Sequence[CatalogueText], plan: AdapterPlan, tell: Tell = lambda done, of: None
 ) -> AdapterFit:
     """Trains an adapter for the model and keeps the epoch that was best for the texts held out.
 
-    `tell` is told how many epochs are done. The same seed on the same machine gives the same numbers. Raises
-    ArtifactError for a model that takes no adapter, and for too few texts.
+    `tell` is told how many steps are done, of how many at most. The same seed gives the same numbers on the
+    same CPU. Raises ArtifactError for a model that takes no adapter, and for too few texts.
     """
     files = replace(files, hub=msgspec.structs.replace(files.hub, adapter=""), dtype=torch.float32)
     chosen = material(texts, plan.objective)
+    plan = msgspec.structs.replace(plan, objective=chosen.objective, rate=plan.step)
+    course = Course(chosen, plan)
     weights = text_weights(files)
     if has_towers(weights.model):
         raise two_towers(files)
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(plan.seed)
         trainee = Trainee(files, weights, plan)
-        manifest = AdapterManifest(
-            format=FORMAT, plan=plan, base=weights.fingerprint, model=files.hub.model,
-            reading=trainee.reading, digest="", data=chosen.fingerprint,
-            texts=len(chosen.texts), parameters=0, before={}, after={},
-        )  # fmt: skip
-        return _trained(trainee, Course(chosen, plan), plan, manifest, tell)
+        before = course.figures(trainee)
+        course.remember(trainee)
+        best, epochs = _trained(trainee, course, plan, before, tell)
+    manifest = AdapterManifest(
+        format=FORMAT, plan=plan, base=weights.fingerprint, model=files.hub.model, reading=trainee.reading,
+        digest="", data=chosen.fingerprint, texts=len(chosen.texts), parameters=_numbers(best.state),
+        before=before, after=best.figures,
+    )  # fmt: skip
+    return AdapterFit(manifest, best.state, epochs, best.number)
+
+
+class _Best(NamedTuple):
+    """The best epoch so far; 0 is the start, of which there is nothing to keep."""
+
+    number: int
+    figures: Figures
+    state: AdapterState | None
 
 
 def _trained(
-    trainee: Trainee, course: "Course", plan: AdapterPlan, manifest: AdapterManifest, tell: Tell
-) -> AdapterFit:
-    before = after = course.figures(trainee)
-    course.remember(trainee)
-    steps = plan.epochs * len(list(course.batches()))
+    trainee: Trainee, course: "Course", plan: AdapterPlan, before: Figures, tell: Tell
+) -> tuple[_Best, tuple[Epoch, ...]]:
+    steps = plan.epochs * course.steps
     live = begun(trainee.model, plan, trainee.layers(), steps)
     trainee.read_by(callable_of(live))
     learner = Learner(live, plan, steps)
     epochs: list[Epoch] = []
-    best, since = 0, 0
-    state: AdapterState | None = None
+    best, since = _Best(0, before, None), 0
     for number in range(1, plan.epochs + 1):
         live.train()
-        loss = float(np.mean([learner.step(course.loss(trainee, rows)) for rows in course.batches()]))
+        losses = []
+        for rows in course.batches():
+            losses.append(learner.step(course.loss(trainee, rows)))
+            tell(learner.steps, steps)
         live.eval()
-        figures = course.figures(trainee)
-        epochs.append(Epoch(loss, figures))
-        tell(number)
-        if not learner.is_settled:
-            continue
-        since += 1
-        if figures[course.stops_by] > after[course.stops_by]:
-            best, since, after, state = number, 0, figures, learner.state()
+        epochs.append(Epoch(float(np.mean(losses)), course.figures(trainee)))
+        since += learner.is_settled
+        if learner.is_settled and epochs[-1].figures[course.stops_by] > best.figures[course.stops_by]:
+            best, since = _Best(number, epochs[-1].figures, learner.state()), 0
         if since >= plan.patience:
             break
-    parameters = sum(each.numel() for each in state.tensors.values()) if state is not None else 0
-    manifest = msgspec.structs.replace(manifest, parameters=parameters, before=before, after=after)
-    return AdapterFit(manifest, state, tuple(epochs), best)
+    return best, tuple(epochs)
+
+
+def _numbers(state: AdapterState | None) -> int:
+    return 0 if state is None else sum(each.numel() for each in state.tensors.values())
 
 
 class Course:
@@ -125,8 +136,11 @@ class Course:
         self._of_categories = chosen.objective == "categories"
         self._learnt = [chosen.texts[row] for row in learnt]
         self._held = [chosen.texts[row] for row in held]
-        self._fellows = torch.from_numpy(sharing(self._learnt))
         self._held_fellows = sharing(self._held)
+        if self._of_categories and not self._held_fellows.any():
+            raise ArtifactError(
+                f"no two of {len(held)} texts held out have a category in common: each needs more texts"
+            )
         self._random = np.random.default_rng(plan.seed)
         self._start: torch.Tensor | None = None
         self.stops_by = STOPS_BY[chosen.objective]
@@ -136,6 +150,11 @@ class Course:
         if self._plan.keep:
             found = trainee.vectors([each.whole for each in self._learnt])
             self._start = torch.from_numpy(found).to(trainee.device)
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return len(list(plain_batches(len(self._learnt), self._plan.batch, np.random.default_rng(0))))
 
     def batches(self) -> Iterator[Rows]:
         """Rows of the texts that are learnt from, each once."""
@@ -150,7 +169,7 @@ class Course:
             both = trainee.tensors([each.title for each in texts] + [each.rest for each in texts])
             return pairs_loss(both[: len(texts)], both[len(texts) :], self._plan.temperature)
         vectors = trainee.tensors([each.whole for each in texts])
-        fellows = self._fellows[rows][:, rows].to(vectors.device)
+        fellows = torch.from_numpy(sharing(texts)).to(vectors.device)
         loss = likeness_loss(vectors, fellows, self._plan.temperature)
         if self._start is not None:
             loss = loss + self._plan.keep * (1 - (vectors * self._start[rows]).sum(dim=1)).mean()

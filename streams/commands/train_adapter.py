@@ -8,7 +8,7 @@ import click
 from encoders.adapters.settings import KINDS, OBJECTIVES, RATES, AdapterPlan, Kind, Objective
 from streams.commands.given_items import given_items
 from streams.errors import InputError
-from streams.progress import progress
+from streams.progress import progress, stages
 from streams.records import Item
 from streams.settings import Settings
 
@@ -40,7 +40,7 @@ TOLD = {
     type=click.FloatRange(0),
     default=_DEFAULT.keep,
     show_default=True,
-    help="Weight of old vectors.",
+    help="Weight of the old vectors.",
 )
 @click.pass_obj
 def text_adapter(
@@ -78,8 +78,8 @@ def text_adapter(
 
     files = text_model(settings, name)
     items = _of_topic(settings) if path is None else given_items(path)
-    with progress("training", plan.epochs) as tell:
-        made = train_adapter(files, items, plan, out, tell)
+    with stages() as tell:
+        made = train_adapter(files, items, plan, out, lambda done, of: tell("training", done, of))
     told = made.manifest
     for figure, before in told.before.items():
         click.echo(f"{TOLD[figure]:40}{before:6.3f} before, {told.after[figure]:.3f} after")

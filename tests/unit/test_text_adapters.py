@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.adapters.artifact import CONFIG, MANIFEST, TENSORS, AdapterManifest, digest_of
+from encoders.adapters.artifact import (
+    CONFIG,
+    FORMAT,
+    MANIFEST,
+    TENSORS,
+    AdapterManifest,
+    digest_of,
+    save_adapter,
+)
+from encoders.adapters.learner import Learner
 from encoders.adapters.live import begun, callable_of
 from encoders.adapters.objectives import counterparts, fellowship, likeness_loss
 from encoders.adapters.serving import adapted, fill
@@ -33,7 +42,7 @@ LONG = "the dog and the cat like fresh bread " * 8
 """More tokens than the tiny models have positions."""
 TEXTS = ["red bicycle x", "fresh cheese", "the cat", "", LONG]
 RATES: dict[Kind, float] = {"lora": 5e-3, "adalora": 0.1, "prefix": 0.1}
-BASES = {"lora": "causal", "adalora": "bert", "prefix": "causal"}
+RANKS: dict[Kind, int] = {"lora": 4, "adalora": 4, "prefix": 10}
 KINDS = tuple(RATES)
 Made = dict[str, tuple[AdapterFit, Path]]
 
@@ -43,7 +52,7 @@ def files(model: str = "bert", **options: Any) -> ModelFiles:
 
 
 def plan(kind: Kind, **options: Any) -> AdapterPlan:
-    return msgspec.structs.replace(AdapterPlan(kind, rank=4, epochs=8, rate=RATES[kind]), **options)
+    return msgspec.structs.replace(AdapterPlan(kind, rank=RANKS[kind], epochs=8, rate=RATES[kind]), **options)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """One adapter of each kind, trained and saved."""
     found: Made = {}
     for kind in KINDS:
-        fitted = fit_adapter(files(BASES[kind]), catalogue(), plan(kind))
+        fitted = fit_adapter(files("causal"), catalogue(), plan(kind))
         folder = tmp_path_factory.mktemp("adapters") / kind
         fitted.save(folder)
         found[kind] = fitted, folder
@@ -59,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def served(made: Made, kind: str) -> HubText:
-    return HubText(files(BASES[kind], adapter=str(made[kind][1])))
+    return HubText(files("causal", adapter=str(made[kind][1])))
 
 
 def live_vectors(made: Made, kind: str) -> Float32:
@@ -67,7 +76,7 @@ def live_vectors(made: Made, kind: str) -> Float32:
     import peft
 
     fitted, folder = made[kind]
-    base = files(BASES[kind])
+    base = files("causal")
     trainee = Trainee(base, text_weights(base), AdapterPlan())
     assert fitted.state is not None
     live = peft.get_peft_model(trainee.model, peft.PeftConfig.from_pretrained(str(folder)))
@@ -80,28 +89,23 @@ def live_vectors(made: Made, kind: str) -> Float32:
 def test_training_brings_texts_of_a_category_together_even_those_held_out(made: Made, kind: str) -> None:
     fitted, _ = made[kind]
     assert fitted.epochs[-1].loss < fitted.epochs[0].loss
-    assert fitted.manifest.after["precision"] > fitted.manifest.before["precision"] + 0.1
+    assert fitted.manifest.after["precision"] > fitted.manifest.before["precision"] + 0.05
     assert fitted.manifest.after == fitted.epochs[fitted.best - 1].figures
 
 
+@pytest.mark.filterwarnings("ignore:The following rank_pattern keys")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_serves_is_what_was_trained(made: Made, kind: str) -> None:
-    found = served(made, kind).encode(TEXTS)
-    np.testing.assert_allclose(found, live_vectors(made, kind), atol=1e-5)
-    assert np.abs(found - HubText(files(BASES[kind])).encode(TEXTS)).max() > 0.01
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_text_is_the_same_alone_as_in_company(made: Made, kind: str) -> None:
     encoder = served(made, kind)
-    alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
-    np.testing.assert_allclose(encoder.encode(TEXTS), alone, atol=1e-5)
+    found = encoder.encode(TEXTS)
+    np.testing.assert_allclose(found, np.concatenate([encoder.encode([text]) for text in TEXTS]), atol=1e-5)
+    np.testing.assert_allclose(found, live_vectors(made, kind), atol=1e-5)
+    assert np.abs(found - HubText(files("causal")).encode(TEXTS)).max() > 0.01
 
 
-@pytest.mark.parametrize("model", ["bert", "causal"])
-def test_a_prefix_takes_no_place_from_a_text(model: str) -> None:
+def test_a_prefix_takes_no_place_from_a_text() -> None:
     """BERT learned a vector for each of its 40 positions: none is left for a prefix that counted as text."""
-    base = files(model)
+    base = files()
     weights = text_weights(base)
     trainee = Trainee(base, weights, AdapterPlan())
     longest = trainee.vectors([LONG])
@@ -116,9 +120,9 @@ def test_a_prefix_takes_no_place_from_a_text(model: str) -> None:
 
 @pytest.mark.parametrize("kind", ["lora", "adalora"])
 def test_a_merged_adapter_costs_nothing(made: Made, kind: str) -> None:
-    base = files(BASES[kind], adapter=str(made[kind][1]))
+    base = files("causal", adapter=str(made[kind][1]))
     merged = adapted(base, text_weights(base), "mean").model
-    plain = text_weights(files(BASES[kind])).model
+    plain = text_weights(files("causal")).model
     assert {name: each.shape for name, each in merged.state_dict().items()} == {
         name: each.shape for name, each in plain.state_dict().items()
     }
@@ -136,7 +140,7 @@ def test_adalora_ends_with_the_ranks_that_it_was_asked_for(made: Made) -> None:
     fitted, _ = made["adalora"]
     assert fitted.state is not None
     ranks = [len(each) for name, each in fitted.state.tensors.items() if "lora_E" in name]
-    assert len(ranks) == 12
+    assert len(ranks) == 14
     assert 0 < sum(ranks) <= 4 * len(ranks)
     assert len(set(ranks)) > 1
 
@@ -150,9 +154,41 @@ def test_the_same_seed_gives_the_same_adapter() -> None:
 
 
 def test_a_title_finds_the_rest_of_its_item() -> None:
-    fitted = fit_adapter(files("causal"), catalogue(), plan("lora", objective="parts", epochs=4))
+    fitted = fit_adapter(files("causal"), catalogue(), plan("lora", objective="parts", epochs=5))
     assert fitted.manifest.after["inverse rank"] > fitted.manifest.before["inverse rank"]
     assert fitted.manifest.plan.objective == "parts"
+
+
+@pytest.mark.parametrize(("model", "kind"), [("sentence", "lora"), ("t5", "adalora"), ("bert", "prefix")])
+def test_models_of_all_shapes_serve_what_an_adapter_says(model: str, kind: Kind, tmp_path: Path) -> None:
+    """Numbers of chance: whether they help is another question."""
+    base = files(model)
+    weights = text_weights(base)
+    trainee = Trainee(base, weights, AdapterPlan())
+    before = trainee.vectors(TEXTS)
+    live = begun(trainee.model, plan(kind), trainee.layers(), 20)
+    torch.manual_seed(1)
+    for parameter in live.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.3)
+    trainee.read_by(callable_of(live.eval()))
+    state = Learner(live, plan(kind), 20).state()
+    manifest = AdapterManifest(
+        FORMAT, plan(kind), weights.fingerprint, "own", trainee.reading, "", "", 0, 0, {}, {}
+    )
+    expected = trainee.vectors(TEXTS)
+    save_adapter(tmp_path / kind, state.tensors, state.config, manifest)
+    found = HubText(files(model, adapter=str(tmp_path / kind))).encode(TEXTS)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - before).max() > 0.01
+
+
+def test_steps_are_told() -> None:
+    told: list[tuple[int, int]] = []
+    fit_adapter(
+        files("causal"), catalogue(), plan("lora", epochs=2), lambda done, of: told.append((done, of))
+    )
+    assert told == [(step, 4) for step in (1, 2, 3, 4)]
 
 
 def test_training_that_helps_nothing_writes_nothing(tmp_path: Path) -> None:
@@ -221,6 +257,8 @@ def test_models_that_take_no_adapter_are_refused() -> None:
         fit_adapter(files("t5"), catalogue(), plan("prefix"))
     with pytest.raises(ArtifactError, match="share a space"):
         fit_adapter(files("clip"), catalogue(), plan("lora"))
+    with pytest.raises(ArtifactError, match="10 steps or more, and these are 4: give it more epochs"):
+        fit_adapter(files("causal"), catalogue(), plan("adalora", epochs=2))
 
 
 def test_what_there_is_decides_what_is_learnt() -> None:
@@ -231,6 +269,9 @@ def test_what_there_is_decides_what_is_learnt() -> None:
     assert len(twice.texts) == len(told)
     with pytest.raises(ArtifactError, match="0 of 96 texts have a category that another text has"):
         material([each._replace(categories=("one",)) for each in told], "categories")
+    pairs = [CatalogueText(f"{at}", categories=(str(at // 2),)) for at in range(20)]
+    with pytest.raises(ArtifactError, match="no two of 4 texts held out have a category in common"):
+        fit_adapter(files("causal"), pairs, plan("lora", seed=1))
     with pytest.raises(ArtifactError, match="0 of 96 texts have both a title and a description"):
         material([each._replace(rest="") for each in told], "parts")
 

@@ -51,7 +51,7 @@ def train(*words: str, **settings: str) -> Result:
 
 def test_trains_an_adapter_that_the_settings_then_name(lines: Path, tmp_path: Path) -> None:
     out = tmp_path / "adapter"
-    result = train(str(lines), "--out", str(out), "--rate", "0.005", "--rank", "4", "--epochs", "6")
+    result = train(str(lines), "--out", str(out), "--rate", "0.005", "--rank", "4", "--epochs", "4")
     assert result.exit_code == 0, result.output
     assert f"{lines}:3: not JSON" in result.output
     assert "nearest text of the same category" in result.output
@@ -65,11 +65,6 @@ def test_trains_an_adapter_that_the_settings_then_name(lines: Path, tmp_path: Pa
         for adapter in ("", str(out))
     )
     assert plain.version != tuned.version
-    again = train(
-        str(lines), "--out", str(tmp_path / "again"), "--rate", "0.005", "--rank", "4", "--epochs", "6"
-    )
-    assert again.exit_code == 0
-    assert load_manifest(tmp_path / "again").digest == manifest.digest
 
 
 @pytest.mark.parametrize(
