@@ -4,12 +4,13 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from state.events import Pack, Row, RowKind
+from state.events import ACTIONS, Pack, Row, RowKind
 from state.items import EncodedItem
 from state.layout import MODALITY_COUNT, SHARED_DIM
 from state.learning.interactions import Interactions, ItemContent, interactions_of
@@ -22,7 +23,10 @@ Tell = Callable[[int], None]
 
 _packs = msgspec.msgpack.Decoder(Pack)
 _items = msgspec.msgpack.Decoder(EncodedItem)
+_ACTIONS = range(len(ACTIONS))
+"""A later build may write others."""
 _log = logging.getLogger(__name__)
+DecodedT = TypeVar("DecodedT")
 
 
 class Gathered:
@@ -113,8 +117,9 @@ def read_topics(settings: Settings, tell: Tell) -> tuple[Interactions, ItemConte
     topics = settings.topics
     stretches = whole(settings, topics.interactions_encoded, settled=False)
     for record in read(settings, stretches, tell):
-        if record.value is not None:
-            gathered.take(_packs.decode(record.value).rows)
+        pack = _decoded(_packs, record)
+        if pack is not None:
+            gathered.take(row for row in pack.rows if row.action in _ACTIONS)
     done = sum(each.end - each.first for each in stretches)
     items: dict[str, EncodedItem] = {}
     catalogue = whole(settings, topics.items_encoded, settled=False)
@@ -155,8 +160,15 @@ def content_of_items(item_ids: tuple[str, ...], items: dict[str, EncodedItem]) -
 
 def _put(items: dict[str, EncodedItem], record: RawRecord) -> None:
     """A later record holds. What was known of a withdrawn item stays: events of it are learnt from."""
-    if record.value is None:
-        return
-    item = _items.decode(record.value)
-    if not item.withdrawn:
+    item = _decoded(_items, record)
+    if item is not None and not item.withdrawn:
         items[item.item_id] = item
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[DecodedT], record: RawRecord) -> DecodedT | None:
+    """None for a null, and for what workers set aside as well."""
+    try:
+        return None if record.value is None else decoder.decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.warning("%s-%d@%d is passed over: %s", record.topic, record.partition, record.offset, error)
+        return None

@@ -1,12 +1,17 @@
 """Learning from the topics: what rows come to after all corrections, and whose vectors are taken."""
 
+import msgspec
 import numpy as np
 import pytest
 
-from state.events import Command, Row, RowKind
+from state.events import Command, Pack, Row, RowKind
 from state.items import EncodedItem
+from streams import topic_learning
 from streams.errors import InputError
-from streams.topic_learning import Gathered, content_of_items
+from streams.raw import RawRecord
+from streams.reading import Stretch
+from streams.settings import Settings
+from streams.topic_learning import Gathered, content_of_items, read_topics
 
 
 def row(user: str, number: int, **fields: object) -> Row:
@@ -98,3 +103,31 @@ def test_vectors_of_the_encoders_that_made_most_are_taken(caplog: pytest.LogCapt
     assert content.vectors[3, 0, 5] == 1
     assert content.topics[3] == ("a",)
     assert "1 items were encoded by others than new" in caplog.text
+
+
+def test_what_is_no_pack_and_no_item_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    topics = Settings().topics
+    pack = msgspec.msgpack.encode(Pack(0, 2, [row("ann", 1), row("ann", 2, action=99)]))
+    item = msgspec.msgpack.encode(EncodedItem("item-1", 0, 0, vectors={0: vector(5)}))
+    logs = {
+        topics.interactions_encoded: [b"junk", pack, b"\xa1\xff", None],
+        topics.items_encoded: [b"\xff", item, b"\x93\xa1\xff"],
+    }
+    monkeypatch.setattr(
+        topic_learning, "whole", lambda _, topic, settled: [Stretch(topic, 0, 0, len(logs[topic]))]
+    )
+    monkeypatch.setattr(
+        topic_learning,
+        "read",
+        lambda _, stretches, tell: [
+            RawRecord(stretches[0].topic, 0, offset, 0, b"key", value)
+            for offset, value in enumerate(logs[stretches[0].topic])
+        ],
+    )
+    events, content, _ = read_topics(Settings(), lambda done: None)
+    assert events.item_ids == ("item-1",) and len(events) == 1
+    assert content.present[0, 0]
+    assert f"{topics.interactions_encoded}-0@0 is passed over" in caplog.text
+    assert f"{topics.items_encoded}-0@2 is passed over" in caplog.text
