@@ -35,9 +35,15 @@ _log = logging.getLogger(__name__)
 
 
 class ItemSpace(Protocol):
-    """Makes one vector of an item's modalities and id, of unit length or zero (`state.fusion.Fusion`)."""
+    """Makes one vector of an item's modalities, id and topics, of unit length or zero
+    (`state.fusion.Fusion`)."""
 
-    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str]) -> Float32: ...
+    def item_vectors(
+        self,
+        vectors: Sequence[Mapping[int, bytes]],
+        items: Sequence[str],
+        topics: Sequence[tuple[str, ...]],
+    ) -> Float32: ...
 
 
 class Observer(Protocol):
@@ -241,6 +247,7 @@ class Catalogue:
         return self._space.item_vectors(
             [{} if item.encoders in strangers else item.vectors for item in items],
             [item.item_id for item in items],
+            [item.topics for item in items],
         )
 
     def _make_room(self, more: int) -> None:

@@ -69,13 +69,18 @@ class Fusion:
         columns = (slots["time"], slots["event"], slots["item"], takes_item(slots))
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
-    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str] = ()) -> Float32:
+    def item_vectors(
+        self,
+        vectors: Sequence[Mapping[int, bytes]],
+        items: Sequence[str] = (),
+        topics: Sequence[tuple[str, ...]] = (),
+    ) -> Float32:
         """Unit vectors [n, 64] of items, given their vectors by modality and, where the artifact may know
-        single items, their ids; zero where none is usable."""
+        single items and categories, their ids and topics; zero where none is usable."""
         fused = fuse(self.artifact.items, vectors)
         if self.artifact.known is not None and items:
             hashes = np.array([item_hash(item_id) for item_id in items], np.uint64)
-            fused = self.artifact.known.added(fused, hashes)
+            fused = self.artifact.known.added(fused, hashes, topics)
         return fused.vectors
 
     def _apply(self, records: Records, rows: Sequence[Row], users: ring.Index) -> list[int]:

@@ -69,7 +69,7 @@ def slots_of(artifact: Artifact, rows: Sequence[Row]) -> Slots:
     if artifact.known is None:
         _fill(slots, fused, fused.usable)
     else:
-        fused = artifact.known.added(fused, slots["item"])
+        fused = artifact.known.added(fused, slots["item"], [row.topics for row in rows])
         _fill(slots, fused, np.asarray(fused.vectors.any(axis=1)))
     return slots
 

@@ -1,6 +1,7 @@
 """Models, interactions and rows of events for the tests of learning."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ def content(seed: int = 3) -> ItemContent:
     return ItemContent(vectors.astype(np.float32), present, ((),) * ITEMS)
 
 
+def with_topics(told: ItemContent) -> ItemContent:
+    """Of the items that training never saw, the last two are of no category that it saw."""
+    topics = [(f"third-{item % 3}", *((f"half-{item % 2}",) if item % 4 else ())) for item in range(ITEMS)]
+    topics[3], topics[-3:] = (), [("third-1", "new"), ("new",), ()]
+    return replace(told, topics=tuple(topics))
+
+
 def known() -> np.ndarray:
     return np.arange(ITEMS) < ITEMS - UNKNOWN
 
@@ -97,6 +105,7 @@ def rows_of(source: Interactions, user: int, told: ItemContent | None) -> list[R
                 int(source.time_ms[place]),
                 item_id=source.item_ids[item],
                 vectors=vectors_of(told, item),
+                topics=() if told is None else told.topics[item],
                 value=value,
                 dwell_seconds=dwell,
                 watched_fraction=watched,
@@ -152,4 +161,4 @@ def serving_vectors(artifact: Artifact, told: ItemContent | None) -> np.ndarray:
     from state.fusion import Fusion
 
     vectors = [vectors_of(told, item) for item in range(ITEMS)]
-    return Fusion(artifact).item_vectors(vectors, item_ids())
+    return Fusion(artifact).item_vectors(vectors, item_ids(), () if told is None else told.topics)

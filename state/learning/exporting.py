@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -13,10 +14,10 @@ from state.events import ACTIONS, Action
 from state.fusions import ItemFusion, build_fusion
 from state.fusions.untrained import untrained
 from state.judging import LIKE, PARTS, RATE, Judges
-from state.known import KnownItems
+from state.known import KnownCategories, KnownItems, Table, UInt64, category_hash
 from state.layout import DIM, HEAD_COUNT, HEAD_DIM
 from state.learning.interest import InterestModel
-from state.learning.tower import stored
+from state.learning.tower import Categories, stored
 from state.learning.window import Attention
 from state.prior import content_prior
 from state.shapes import Float32
@@ -125,18 +126,38 @@ def _known(model: InterestModel, item_ids: tuple[str, ...]) -> KnownItems | None
     keys = np.array([item_hash(item_ids[row]) for row in rows.tolist()], np.uint64)
     # Of two ids with one hash, which is next to impossible, the first holds.
     keys, first = np.unique(keys, return_index=True)
-    embedding = model.tower.embedding.to(torch.float16).cpu().numpy()[rows[first]]
-    return KnownItems(keys, np.ascontiguousarray(embedding))
+    places = torch.from_numpy(rows[first]).to(model.tower.embedding.device)
+    own = model.tower.embedding[places] + model.tower.categories(places)
+    return KnownItems(keys, _half(own), _categories(model.tower.categories))
+
+
+def _categories(learned: Categories) -> KnownCategories | None:
+    if not learned.names:
+        return None
+    keys = np.array([category_hash(name) for name in learned.names], np.uint64)
+    keys, first = np.unique(keys, return_index=True)
+    return KnownCategories(keys, _half(learned.embedding)[first])
+
+
+def _half(vectors: Tensor) -> NDArray[np.float16]:
+    return np.ascontiguousarray(vectors.to(torch.float16).cpu().numpy())
 
 
 def _joined(known: KnownItems | None, former: KnownItems | None) -> KnownItems | None:
     if known is None or former is None:
         return known
-    others = ~np.isin(former.keys, known.keys)
-    keys = np.concatenate([known.keys, former.keys[others]])
+    categories = known.categories or former.categories
+    if known.categories and former.categories:
+        categories = KnownCategories(*_together(known.categories, former.categories))
+    return KnownItems(*_together(known, former), categories)
+
+
+def _together(table: Table, former: Table) -> tuple[UInt64, NDArray[np.float16]]:
+    others = ~np.isin(former.keys, table.keys)
+    keys = np.concatenate([table.keys, former.keys[others]])
     order = np.argsort(keys)
-    embedding = np.concatenate([known.embedding, former.embedding[others]])
-    return KnownItems(keys[order], np.ascontiguousarray(embedding[order]))
+    embedding = np.concatenate([table.embedding, former.embedding[others]])
+    return keys[order], np.ascontiguousarray(embedding[order])
 
 
 def _judges(model: InterestModel) -> Judges:

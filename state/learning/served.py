@@ -83,7 +83,7 @@ class Served:
         self.name = name
         self._fusion = Fusion(artifact)
         self._media = Media.of(content, train.items)
-        self._items = self._fusion.item_vectors(self._media.vectors, train.item_ids)
+        self._items = self._fusion.item_vectors(self._media.vectors, train.item_ids, self._media.topics)
         self._demand = demand(train)
 
     def scores(self, histories: Histories) -> Float32:

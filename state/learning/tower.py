@@ -1,6 +1,8 @@
 """Vectors of items as training makes them: content by the fusion of modalities, and what is learned of each
 item alone. The torch form of `state.fusion.Fusion.item_vectors` and of the rounding of `state.slots`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,7 @@ from torch.nn.functional import embedding, normalize
 
 from state.fusions.differentiable import item_vectors
 from state.fusions.untrained import untrained
+from state.known import CATEGORIES, Topics
 from state.layout import DIM, MODALITY_COUNT
 from state.learning.interactions import Bool, Float32, ItemContent
 from state.rowwise import unit
@@ -28,6 +31,11 @@ def stored(vectors: Tensor) -> Tensor:
         levels = torch.round(vectors * (LEVELS / torch.where(peak > 0, peak, 1)))
         kept = normalize(levels, dim=1)
     return vectors + (kept - vectors).detach()
+
+
+def halved(vectors: Tensor) -> Tensor:
+    """As artifacts keep them: in half precision, the slope taken for one."""
+    return vectors + (vectors.to(torch.float16).to(vectors.dtype) - vectors).detach()
 
 
 def _carried(vectors: Float32) -> Float32:
@@ -57,13 +65,45 @@ class Dropping(nn.Module):
         return torch.where((kept.any(dim=1) | ids)[:, None], kept, spare), ids
 
 
+class Categories(nn.Module):
+    """What the items of a category have in common beside their content: a vector for each category of the
+    items of `known`, bool [n]; `topics` of all items [n]."""
+
+    def __init__(self, topics: Sequence[Topics], known: Bool) -> None:
+        super().__init__()
+        first = [one[:CATEGORIES] for one in topics]
+        told = {name for one, seen in zip(first, known.tolist(), strict=True) if seen for name in one}
+        self.names = tuple(sorted(told))
+        code = {name: place for place, name in enumerate(self.names)}
+        places = [[code[name] for name in one if name in code] for one in first]
+        codes = np.full((len(first), max(map(len, places), default=0)), len(code), np.int64)
+        for row, own in enumerate(places):
+            codes[row, : len(own)] = own
+        self.codes: Tensor
+        self.counts: Tensor
+        self.register_buffer("codes", torch.from_numpy(codes), persistent=False)
+        counts = np.array([[len(own)] for own in places], np.float32).reshape(-1, 1)
+        self.register_buffer("counts", torch.from_numpy(counts), persistent=False)
+        self.embedding = nn.Parameter(torch.zeros(len(self.names), DIM))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """The mean vector [r, DIM] of the categories of items, int64 [r]; zero where they have none."""
+        vectors = torch.cat([halved(self.embedding), self.embedding.new_zeros(1, DIM)])
+        return embedding(self.codes[rows], vectors).sum(dim=1) / self.counts[rows].clamp(min=1)
+
+
 class ItemTower(nn.Module):
-    """Items 0 to n - 1. `known`: bool [n], those that training sees, which alone have an own vector."""
+    """Items 0 to n - 1. `known`: bool [n], those that training sees, which alone have an own vector.
+
+    That is what the item's categories have in common, and what sets the item apart from them; of an item that
+    is not known, or whose id is hidden, it is the former alone.
+    """
 
     def __init__(self, known: Bool, content: ItemContent | None, ids: bool, dropping: Dropping) -> None:
         super().__init__()
         count = len(known)
         self.ids = ids
+        self.categories = Categories(content.topics if content and ids else ((),) * count, known)
         self.kind = "gated"
         self.dropping = dropping
         self.known: Tensor
@@ -84,7 +124,7 @@ class ItemTower(nn.Module):
 
     def usable(self) -> Tensor:
         """bool [n]: which items have a vector at all."""
-        return self.known | self.present.any(dim=1)
+        return self.known | self.present.any(dim=1) | (self.categories.counts > 0)[:, 0]
 
     def forward(self, rows: Tensor) -> Tensor:
         """Unit vectors [r, DIM] of some items, int64 [r]; in training, something of them is hidden."""
@@ -94,7 +134,7 @@ class ItemTower(nn.Module):
             content = item_vectors(self.kind, dict(self.fusion.items()), self.vectors[rows], present)
             out = torch.where(present.any(dim=1, keepdim=True), content, out)
         if self.ids:
-            own = embedding(rows, self.embedding)
-            own = own + (own.to(torch.float16).to(own.dtype) - own).detach()
-            out = normalize(torch.where(known[:, None], out + own, out), dim=1)
+            common = self.categories(rows)
+            own = halved(common + embedding(rows, self.embedding))
+            out = normalize(out + torch.where(known[:, None], own, common), dim=1)
         return out

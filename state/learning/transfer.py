@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from state.judging import LIKE, PARTS, RATE, Judges
-from state.known import KnownItems
+from state.known import KnownCategories, KnownItems, category_hash
 from state.learning.interest import InterestModel, InterestShape
 from state.learning.start import Start
+from state.learning.tower import Categories
 from state.shapes import Float32
 from state.slots import item_hash
 
@@ -110,10 +111,21 @@ def _ids(model: InterestModel, known: KnownItems | None, item_ids: Sequence[str]
     tower.embedding[tower.present.any(dim=1)] = 0.0
     if known is None:
         return 0
+    _categories(tower.categories, known.categories)
     rows, vectors = known.find(np.array([item_hash(one) for one in item_ids], np.uint64))
-    tower.embedding[torch.from_numpy(rows)] = torch.from_numpy(vectors).to(tower.embedding.device)
-    tower.known[torch.from_numpy(rows)] = True
+    places = torch.from_numpy(rows).to(tower.embedding.device)
+    own = torch.from_numpy(vectors).to(tower.embedding.device)
+    tower.embedding[places] = own - tower.categories(places)
+    tower.known[places] = True
     return len(rows)
+
+
+def _categories(learned: Categories, known: KnownCategories | None) -> None:
+    """Those that the artifact does not know add nothing until they are trained."""
+    if known is None:
+        return
+    rows, vectors = known.find(np.array([category_hash(name) for name in learned.names], np.uint64))
+    learned.embedding[torch.from_numpy(rows)] = torch.from_numpy(vectors).to(learned.embedding.device)
 
 
 def _put(number: Tensor, array: Float32) -> None:

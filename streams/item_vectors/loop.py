@@ -41,8 +41,8 @@ def vectors_of(fusion: Fusion, records: Iterable[RawRecord]) -> Outputs:
             continue
         found.append((record.key or b"", None if item is None or item.withdrawn else item))
     items = [item for _, item in found if item is not None]
-    ids = [item.item_id for item in items]
-    vectors = iter(fusion.item_vectors([item.vectors for item in items], ids) if items else ())
+    ids, topics = [item.item_id for item in items], [item.topics for item in items]
+    vectors = iter(fusion.item_vectors([item.vectors for item in items], ids, topics) if items else ())
     model = fusion.artifact.version
     return [
         (key, None if item is None else _encoder.encode(_told(item, model, next(vectors))))

@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python tests/bench/bench_content.py [--cache FOLDER] [--into FOLDER] [--worlds 3]
     OMP_NUM_THREADS=1 python tests/bench/bench_content.py --alone --models interest,interest/heads-alone
+    OMP_NUM_THREADS=1 python tests/bench/bench_content.py --held-out [--cache FOLDER] [--into FOLDER]
 
 Simulated viewers (`streams/demo/viewers.py`) with two hidden tastes each, one of which changes midway, act on
 the demo's catalogue: stamps with titles, pictures and sounds, and clips. In three events of twenty they are
@@ -11,6 +12,9 @@ would have were they new to the alignment. Each world has other viewers; deviati
 
 held out       a tenth of the items, not in training at all: ranked among all items, and among themselves
 missing        models learnt and measured with 30 and 60 % of the modalities taken away
+--held-out     the former alone: each model learnt once, without that tenth, and asked for all later events as
+               well, every item there to choose from: new items are not to be bought with what is shown of
+               others. "interest, told no categories" knows of items their content and ids alone
 """
 
 import argparse
@@ -28,12 +32,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from encoders.alignment_fit import fit
 from encoders.alignment_unseen import unseen_vectors
 from state.events import ACTIONS, Action
+from state.learning.contenders import contender
 from state.learning.dataset import Dataset, dataset_of
-from state.learning.evaluation import EvaluationOptions, Evaluator
+from state.learning.evaluation import COLD_SHARE, HEADLINE, EvaluationOptions, Evaluator
 from state.learning.interactions import ItemContent, interactions_of
-from state.learning.protocol import Targets
+from state.learning.metrics import per_event
+from state.learning.protocol import Targets, Task
+from state.learning.ranks import RankingOptions, rank
 from state.learning.results import Evaluation, ModelResult
-from state.learning.splits import Split, temporal
+from state.learning.splits import Split, temporal, without_items
 from state.signals import REJECTING
 from streams.demo.viewers import Shelf, Viewer, make_viewers
 from streams.records import Item
@@ -46,6 +53,11 @@ FAR = 0.1
 SHOWN = 0.3
 """Chance that there is anything on the slate, which viewers look at every other time."""
 MODELS = "random,popularity,recency-mean,content-prior,sasrec,interest"
+HELD_OUT = (
+    "random", "popularity", "recency-mean", "content-prior", "interest", "interest, told no categories"
+)  # fmt: skip
+Found = dict[str, float]
+"""Figures by name."""
 
 
 def sample_items(folder: Path) -> tuple[Sample, ItemContent]:
@@ -111,7 +123,45 @@ def measured(world: int, sample: tuple[Sample, ItemContent], options: argparse.N
     return found
 
 
-def figures(model: ModelResult) -> dict[str, float]:
+def held_out(world: int, sample: tuple[Sample, ItemContent], options: argparse.Namespace) -> dict[str, Found]:
+    """Of one world, model by model; what the folder `into` has is not learnt again."""
+    path: Path | None = options.into and options.into / f"held-out-{world}.json"
+    found = (
+        msgspec.json.decode(path.read_bytes(), type=dict[str, Found])
+        if path is not None and path.exists()
+        else {}
+    )
+    dataset = watched(sample[0].categories, (options.viewers, options.events), world)
+    split = welcomed(temporal(dataset.interactions))
+    for name in HELD_OUT:
+        if name not in found:
+            found[name] = told_of_new(name, split, sample[1])
+            print(f"world {world}: {name}: {found[name]}", flush=True)
+            if path is not None:
+                path.write_bytes(msgspec.json.encode(found))
+    return found
+
+
+def told_of_new(name: str, split: Split, content: ItemContent) -> Found:
+    """NDCG@10 of a model that learnt without a tenth of the items."""
+    model, _, without = name.partition(", ")
+    told = replace(content, topics=((),) * len(content)) if without else content
+    cold = without_items(split, COLD_SHARE, seed=0)
+    learnt = contender(model)[1](Task(cold.train, cold.validation, told), lambda done: None)
+    among = np.zeros(cold.train.items, np.bool_)
+    among[cold.test.items] = True
+    each = per_event(rank(learnt, split.test, RankingOptions()))[HEADLINE]
+    themselves = per_event(rank(learnt, cold.test, RankingOptions(candidates=among)))[HEADLINE]
+    new = among[split.test.items]
+    return {
+        "held out, among themselves": float(themselves.mean()),
+        "held out, among all items": float(each[new].mean()),
+        "others, among all items": float(each[~new].mean()),
+        "every event": float(each.mean()),
+    }
+
+
+def figures(model: ModelResult) -> Found:
     out = {"ndcg@10": model.ranking["ndcg@10"].mean, "hr@10": model.ranking["hr@10"].mean}
     if model.verdicts is not None:
         out["likes roc"] = model.verdicts.figures["roc_auc"]
@@ -123,10 +173,9 @@ def figures(model: ModelResult) -> dict[str, float]:
     return out
 
 
-def tell(found: Sequence[Evaluation]) -> None:
-    names = [model.name for model in found[0].models]
-    for name in names:
-        each = [figures(model) for one in found for model in one.models if model.name == name]
+def tell(found: Sequence[dict[str, Found]]) -> None:
+    for name in found[0]:
+        each = [one[name] for one in found]
         print(name)
         for figure in each[0]:
             values = [one[figure] for one in each]
@@ -144,6 +193,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=60)
     parser.add_argument("--models", default=MODELS)
     parser.add_argument("--alone", action="store_true", help="without what is held out and what is missing")
+    parser.add_argument(
+        "--held-out", action="store_true", help="what is held out alone, with categories and without"
+    )
     options = parser.parse_args()
     if options.into:
         options.into.mkdir(parents=True, exist_ok=True)
@@ -151,8 +203,12 @@ def main() -> None:
         sample = sample_items(options.cache or Path(scratch))
     found = []
     for world in range(options.worlds):
-        found.append(measured(world, sample, options))
-        print(f"world {world}: {found[-1].data}", flush=True)
+        if options.held_out:
+            found.append(held_out(world, sample, options))
+        else:
+            made = measured(world, sample, options)
+            print(f"world {world}: {made.data}", flush=True)
+            found.append({model.name: figures(model) for model in made.models})
     tell(found)
 
 

@@ -47,7 +47,7 @@ class Space:
     def __init__(self) -> None:
         self.next: np.ndarray | None = None
 
-    def item_vectors(self, vectors: object, items: object) -> np.ndarray:
+    def item_vectors(self, vectors: object, items: object, topics: object) -> np.ndarray:
         assert self.next is not None
         return self.next
 

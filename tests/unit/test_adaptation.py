@@ -14,6 +14,7 @@ from state.artifact import MANIFEST, Artifact, load_artifact, save_artifact
 from state.errors import LearningError
 from state.fusions import FUSIONS
 from state.fusions.untrained import untrained
+from state.known import category_hash
 from state.learning.exporting import artifact_of
 from state.learning.interactions import Bool, ItemContent
 from state.learning.interest import InterestModel, InterestShape
@@ -29,7 +30,16 @@ from state.prior import content_prior
 from state.slots import item_hash
 from streams.cli import cli
 from streams.commands import train_model
-from tests.learning_samples import ITEMS, content, item_ids, known, many_events, model, write_likes
+from tests.learning_samples import (
+    ITEMS,
+    content,
+    item_ids,
+    known,
+    many_events,
+    model,
+    with_topics,
+    write_likes,
+)
 
 CPU = torch.device("cpu")
 
@@ -67,9 +77,10 @@ def test_what_a_prior_serves_is_where_training_begins(kind: str) -> None:
     np.testing.assert_allclose(scores(again, told), scores(artifact, told), atol=1e-5)
 
 
-def test_every_number_of_a_trained_artifact_is_where_training_begins() -> None:
-    artifact = trained(content())
-    again = artifact_of(moved(Start(artifact), content()), item_ids())
+@pytest.mark.parametrize("told", [content(), with_topics(content())], ids=["plain", "categories"])
+def test_every_number_of_a_trained_artifact_is_where_training_begins(told: ItemContent) -> None:
+    artifact = trained(told)
+    again = artifact_of(moved(Start(artifact), told), item_ids())
     assert artifact.known is not None
     assert again.known is not None
     assert artifact.judges is not None
@@ -117,6 +128,24 @@ def test_items_that_training_had_nothing_of_stay_known(tmp_path: Path) -> None:
     assert joined is not None
     assert joined.keys.tolist() == former.known.keys.tolist()
     np.testing.assert_array_equal(joined.embedding, former.known.embedding)
+
+
+def test_categories_that_training_had_nothing_of_stay_known() -> None:
+    told = with_topics(content())
+    former = trained(told)
+    other = replace(told, topics=tuple(one and ("third-0", "other") for one in told.topics))
+    made = moved(Start(former), other)
+    assert former.known is not None
+    joined = artifact_of(made, item_ids(), former=former.known).known
+    assert former.known.categories is not None
+    assert joined is not None
+    assert joined.categories is not None
+    kept = joined.categories.own([("third-0",), ("third-1",), ("half-1",)])
+    np.testing.assert_array_equal(
+        kept, former.known.categories.own([("third-0",), ("third-1",), ("half-1",)])
+    )
+    assert category_hash("other") in joined.categories.keys
+    assert not joined.categories.own([("other",)]).any()
 
 
 @pytest.mark.parametrize("tuned", ["whole", "biases", "ids"])

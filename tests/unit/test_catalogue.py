@@ -17,7 +17,9 @@ from tests.tastes import catalogue, item
 class FlatSpace:
     """Item vectors that tell the first byte they were made of."""
 
-    def item_vectors(self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str]) -> np.ndarray:
+    def item_vectors(
+        self, vectors: Sequence[Mapping[int, bytes]], items: Sequence[str], topics: object
+    ) -> np.ndarray:
         made = np.zeros((len(vectors), DIM), dtype=np.float32)
         for place, of in enumerate(vectors):
             made[place, of[0][0] if of else 0] = float(bool(of))

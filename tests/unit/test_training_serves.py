@@ -16,6 +16,8 @@ from state.learning.interest import InterestModel, InterestShape
 from state.learning.sequences import Pieces, events_of
 from state.ranking import queries
 from tests.learning_samples import (
+    ITEMS,
+    UNKNOWN,
     content,
     item_ids,
     many_events,
@@ -23,11 +25,14 @@ from tests.learning_samples import (
     one_user,
     rows_of,
     serving_vectors,
+    with_topics,
 )
 
 LIMIT = 1e-5
 TOLD = content()
+SORTED = with_topics(TOLD)
 MODELS = {
+    "categories": model(told=SORTED, seed=6),
     "content-and-ids": model(told=TOLD),
     "ids-alone": model(InterestShape(dropout=0), seed=2),
     "content-alone": model(InterestShape(ids=False, review=2, attention=3), TOLD, seed=3),
@@ -37,6 +42,8 @@ MODELS = {
 
 
 def told_of(made: InterestModel) -> ItemContent | None:
+    if made.tower.categories.names:
+        return SORTED
     return TOLD if made.tower.told else None
 
 
@@ -125,6 +132,14 @@ def test_a_first_event_that_says_nothing() -> None:
             (item, action, 5, nan, nan),
         ]
         assert_serves(MODELS["ids-alone"], one_user(events))
+
+
+def test_a_new_item_is_told_by_its_categories() -> None:
+    """Of the last five items, which training never saw, the last two are of no category that it did."""
+    catalogue = serving_vectors(artifact_of(MODELS["categories"], item_ids()), SORTED)
+    bare = serving_vectors(artifact_of(MODELS["categories"], item_ids()), TOLD)
+    moved = (catalogue != bare).any(axis=1)
+    assert moved.tolist() == [False] * (ITEMS - UNKNOWN) + [True] * (UNKNOWN - 2) + [False] * 2
 
 
 def test_judgements() -> None:
