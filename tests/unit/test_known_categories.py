@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state.artifact import load_artifact, save_artifact
 from state.catalogue import Catalogue
 from state.errors import ModelError
+from state.events import ACTIONS, Action
 from state.fusion import Fusion
 from state.items import EncodedItem
 from state.known import (
@@ -21,9 +23,16 @@ from state.known import (
     KnownItems,
     category_hash,
 )
-from state.layout import DIM
+from state.layout import DIM, MODALITY_COUNT, SHARED_DIM
+from state.learning.exporting import artifact_of
+from state.learning.interactions import ItemContent, interactions_of
+from state.learning.interest import InterestModel
+from state.learning.optimiser import OptimiserSettings
+from state.learning.protocol import Targets, Task
+from state.learning.sequential import Plan, train
+from state.learning.trainer import Schedule
 from state.slots import item_hash
-from tests.fusion_samples import event, fold, learned, media
+from tests.fusion_samples import NOW, event, fold, learned, media
 
 
 def drawn(count: int, seed: int) -> np.ndarray:
@@ -101,6 +110,35 @@ def test_how_events_are_cut_changes_nothing(drawn_: list[tuple[int, set[str]]]) 
     for row in rows:
         state = fold(FUSION, [row], state)
     assert state == fold(FUSION, rows)
+
+
+def test_training_learns_what_the_items_of_a_category_have_in_common() -> None:
+    """Users stay in one category, whose last item nobody takes; nothing else is told of any item."""
+    size, users, each = 6, 36, 8
+    ids = tuple(f"{name}-{number}" for name in NAMES for number in range(size))
+    topics = tuple((name,) for name in NAMES for _ in range(size))
+    mine = np.arange(users)[:, None] % len(NAMES) * size
+    source = interactions_of(
+        {
+            "user": np.repeat(np.arange(users), each),
+            "item": (mine + np.random.default_rng(0).integers(0, size - 1, (users, each))).ravel(),
+            "time_ms": NOW + np.tile(np.arange(each) * 60_000, users),
+            "action": np.full(users * each, ACTIONS.index(Action.LIKE)),
+        },
+        [f"user-{number}" for number in range(users)],
+        ids,
+    )
+    nothing = np.zeros((len(ids), MODALITY_COUNT, SHARED_DIM), np.float32)
+    content = ItemContent(nothing, nothing.any(axis=2), topics)
+    task = Task(source, Targets(source, np.zeros(0, np.int64)), content)
+    fast = OptimiserSettings(rate=1e-2, warm_up=5)
+    plan = Plan(schedule=Schedule(epochs=8, batch=12, length=16, optimiser=fast))
+    made = train(plan, task, lambda done: None, torch.device("cpu"))
+    assert isinstance(made.model, InterestModel)
+    vectors = Fusion(artifact_of(made.model, ids)).item_vectors([{}] * len(ids), ids, topics)
+    new = np.arange(size - 1, len(ids), size)
+    old = np.delete(vectors, new, axis=0).reshape(len(NAMES), size - 1, DIM)
+    assert (vectors[new] @ old.mean(axis=1).T).argmax(axis=1).tolist() == [0, 1, 2]
 
 
 def test_they_come_back_from_files_and_change_the_fingerprint(tmp_path: Path) -> None:
