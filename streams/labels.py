@@ -1,10 +1,10 @@
 """Labels of the catalogue's items: those that are there, those of a file, and those inferred from them."""
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -20,6 +20,15 @@ from streams.settings import Settings
 
 NEEDED = ("item_id", "label")
 _decoder = msgspec.msgpack.Decoder(EncodedItem)
+
+
+class Table(Protocol):
+    """Rows of a table, and how many lines were read."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
 
 
 class Found(NamedTuple):
@@ -61,7 +70,7 @@ class Shelf:
             key = record.key or b""
             try:
                 item = None if record.value is None else _decoder.decode(record.value)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
             if item is None or item.withdrawn:
                 held.pop(key, None)
@@ -75,22 +84,36 @@ def read_labels(path: Path) -> dict[str, str]:
     with the line."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            missing = [name for name in NEEDED if name not in (table.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path}:1: no column {', '.join(missing)}; its first line names the columns"
-                )
-            labels = {}
-            for entry in table:
-                item_id, label = ((entry[name] or "").strip() for name in NEEDED)
-                if label and not item_id:
-                    raise InputError(f"{path}:{table.line_num}: a label without an item_id")
-                if label:
-                    labels[item_id] = label
-            return labels
+            # Strict, as an open quote takes in all lines behind it otherwise.
+            return _labels(path, csv.reader(file, strict=True))
     except (OSError, UnicodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a table: {error}") from error
+
+
+def _labels(path: Path, table: Table) -> dict[str, str]:
+    names = next(table, [])
+    missing = [name for name in NEEDED if name not in names]
+    if missing:
+        raise InputError(f"{path}:1: no column {', '.join(missing)}; its first line names the columns")
+    twice = [name for name in NEEDED if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}:1: two columns {', '.join(twice)}")
+    at_id, at_label = map(names.index, NEEDED)
+    labels: dict[str, str] = {}
+    for cells in table:
+        where = f"{path}:{table.line_num}"
+        if len(cells) > len(names):
+            raise InputError(f"{where}: {len(cells)} cells, but the first line names {len(names)} columns")
+        item_id, label = (cells[at].strip() if at < len(cells) else "" for at in (at_id, at_label))
+        if not label:
+            continue
+        if not item_id:
+            raise InputError(f"{where}: a label without an item_id")
+        if not label.isprintable():
+            raise InputError(f"{where}: {label[:40]!r} cannot be printed")
+        if labels.setdefault(item_id, label) != label:
+            raise InputError(f"{where}: {item_id} has the label {labels[item_id]} already, and {label} here")
+    return labels
 
 
 def inferred(shelf: Shelf, labels: dict[str, str]) -> list[Found]:
@@ -109,7 +132,7 @@ def asked(shelf: Shelf, labels: dict[str, str], count: int) -> list[Found]:
     """The items whose labels would help most, with what is believed of them so far."""
     known = np.array([row for row, item_id in enumerate(shelf.ids) if item_id in labels], np.int64)
     vectors = content_vectors(shelf.vectors)
-    belief = _believed(shelf, labels, vectors) if labels else None
+    belief = _believed(shelf, labels, vectors) if len(set(labels.values())) > 1 else None
     names, sure = belief.likeliest() if belief else ([""] * len(shelf.ids), np.zeros(len(shelf.ids)))
     return [
         Found(shelf.ids[row], names[row], float(sure[row]))
@@ -119,6 +142,11 @@ def asked(shelf: Shelf, labels: dict[str, str], count: int) -> list[Found]:
 
 def _believed(shelf: Shelf, labels: dict[str, str], vectors: Float32) -> Belief:
     given = labels_of([labels.get(item_id) for item_id in shelf.ids])
+    if len(given.names) == 1:
+        raise InputError(
+            f"all labels are {given.names[0]}: nothing can be told apart by one; label items of "
+            "another kind, too"
+        )
     try:
         return infer(vectors, given)
     except StateError as error:

@@ -13,6 +13,7 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 UNKNOWN = -1
+_BYTES = 2
 
 
 class Labels(NamedTuple):
@@ -33,13 +34,15 @@ def labels_of(known: Sequence[str | None]) -> Labels:
 def content_vectors(items: Sequence[Mapping[int, bytes]]) -> Float32:
     """Unit vectors [n, SHARED_DIM]: the mean of an item's modalities, given as float16 bytes by modality.
 
-    Of an item without any, zeros.
+    What is no such vector counts for none. Of an item without any, zeros.
     """
     out = np.zeros((len(items), SHARED_DIM), np.float32)
     for row, vectors in enumerate(items):
         for code, held in vectors.items():
-            if 0 <= code < MODALITY_COUNT:
-                vector = np.frombuffer(held, "<f2").astype(np.float32)
+            if not (0 <= code < MODALITY_COUNT and len(held) == SHARED_DIM * _BYTES):
+                continue
+            vector = np.frombuffer(held, "<f2").astype(np.float32)
+            if np.isfinite(vector).all():
                 out[row] += vector / max(float(np.linalg.norm(vector)), 1e-6)
     lengths = np.linalg.norm(out, axis=1, keepdims=True)
     return np.asarray(out / np.where(lengths > 0, lengths, 1), np.float32)

@@ -63,5 +63,7 @@ def test_what_is_asked_for_is_answered_and_labels_the_rest(settings: Settings, t
         if f"item-{number}" not in {each["item_id"] for each in wanted}
     }
     assert {each["inferred"] for each in found} == {"yes"}
-    strict = penchant(settings, "label", "--least", "1.0")
+    alone = penchant(settings, "label")
+    assert alone.exit_code == 2 and "nothing can be told apart by one" in alone.output
+    strict = penchant(settings, "label", "--from", str(questions), "--least", "1.0")
     assert strict.exit_code == 0 and strict.stdout.startswith("item_id,label,confidence,inferred\n")
