@@ -80,7 +80,7 @@ def decode_signal(value: bytes) -> ItemSignal:
     """Raises CodecError for bytes of an unknown version or form."""
     try:
         signal = _decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CodecError(f"not an item signal: {error}") from error
     if signal.version != VERSION:
         raise CodecError(f"item signal of unknown version {signal.version}")

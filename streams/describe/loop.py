@@ -188,7 +188,7 @@ class DescribeLoop(Relay[Outcome]):
                 continue
             try:
                 glimpse = glimpses.decode(record.value)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 where = f"{record.topic}-{record.partition}@{record.offset}"
                 _log.warning("%s: not an interest: %s", where, error)
                 EVENTS.labels(STAGE, "unreadable").inc()

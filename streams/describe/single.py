@@ -73,7 +73,7 @@ def _drafter(settings: Settings) -> Drafter:
     for record in read(settings, whole(settings, settings.topics.items_encoded, settled=False)):
         try:
             shelf.apply_record(record.value)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise EngineError(f"{record.topic}-{record.partition}@{record.offset}: {error}") from error
     return Drafter(Fusion(live_model(settings).artifact()), shelf, settings)
 

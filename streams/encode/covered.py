@@ -54,7 +54,7 @@ def _covered(source: Consumer, partition: TopicPartition) -> RawEnd:
         step *= 4
         found = NOTHING
         for value in _read(source, TopicPartition(partition.topic, partition.partition, first), last):
-            with suppress(msgspec.DecodeError):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
                 pack = _decoder.decode(value)
                 found = (pack.topic, pack.end) if pack.end >= 0 else found
         if found != NOTHING:

@@ -135,7 +135,7 @@ class ItemTail:
     def _apply(self, message: Message) -> None:
         try:
             self._view.apply_record(message.value())
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.error(
                 "%s-%s offset %s is no encoded item: %s",
                 self._topic,

@@ -100,7 +100,7 @@ class InterestsProcessor:
         """Raises RecordError for bytes that are no pack."""
         try:
             pack = self._decoder.decode(value)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RecordError("not_a_pack", str(error)) from error
         rows: Sequence[Row] = pack.rows
         refused: Sequence[Refusal] = ()

@@ -32,7 +32,7 @@ class SignalsProcessor:
         """Raises RecordError for bytes that are no delta."""
         try:
             return SourceBatch(-1, -1, [self._decoder.decode(value)], [-1])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RecordError("not_a_delta", str(error)) from error
 
     def keys(self, work: Work[ItemDelta]) -> Iterable[bytes]:

@@ -221,9 +221,10 @@ def test_the_users_language_comes_with_the_interest() -> None:
     assert world.writer.asked[0].language == "zh"
 
 
-def test_bytes_that_are_no_interest_are_passed_over() -> None:
+@pytest.mark.parametrize("value", [b"nonsense", b'{"user_id": "\xff"}'])
+def test_bytes_that_are_no_interest_are_passed_over(value: bytes) -> None:
     world = World()
-    world._append("ann", 0, b"nonsense")
+    world._append("ann", 0, value)
     world.act("bob", 0, 6)
     world.settle()
     assert len(world.told("bob")) == 1 and world.committed() == 2
