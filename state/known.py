@@ -116,11 +116,14 @@ class KnownItems(Table):
         rows, own = self.find(items)
         vectors = fused.vectors.copy()
         vectors[rows] = unit(vectors[rows] + own)
-        if self.categories is not None and topics:
-            others = np.setdiff1d(np.flatnonzero(items), rows)
-            own = self.categories.own([topics[row] for row in others])
+        if self.categories is not None and topics and len(rows) < len(items):
+            new = items != 0
+            new[rows] = False
+            others = np.flatnonzero(new)
+            own = self.categories.own([topics[row] for row in others.tolist()])
             told = own.any(axis=1)
-            vectors[others[told]] = unit(vectors[others[told]] + own[told])
+            others = others[told]
+            vectors[others] = unit(vectors[others] + own[told])
         return Fused(vectors, fused.shares)
 
 
