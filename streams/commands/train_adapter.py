@@ -60,10 +60,10 @@ def text_adapter(
     """Tune the text encoder to the items of PATH, without a model of one's own.
 
     PATH is as for `penchant train alignment`; --from-topics reads the topic `items` instead. What is learnt
-    is an adapter of a few hundred kilobytes beside a transformers model of encoders.models: texts of one
+    is an adapter, small beside the transformers model of encoders.models that it belongs to: texts of one
     category come to lie near each other (--objective categories), or a title and its item's description and
     tags (parts). A fifth of the texts is held out and tells when to stop; where nothing got better for them,
-    nothing is written.
+    nothing is written. --keep holds texts near their old vectors, where categories are learnt.
 
     The `adapter` of the model's table in the settings names the folder. It makes the encoder another one: fit
     the alignment again, and load the items again.
