@@ -4,14 +4,17 @@ Keys are a kind and what it is about; values are JSON. Until a model is promoted
 no such topic, and the settings alone say which model serves.
 """
 
+import logging
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from streams.engine.kafka_engine import EngineSpec, group_of
-from streams.errors import PromotionError
+from streams.errors import EngineError, PromotionError
 from streams.settings import Settings
 from streams.topics import user_state_changelog
+
+_log = logging.getLogger(__name__)
 
 POINTER = b"pointer"
 _ENTRY, _TURNED, _ACK = b"model/", b"turned/", b"worker/"
@@ -68,7 +71,23 @@ class Board:
     acks: dict[str, Ack] = field(default_factory=dict)
 
     def take(self, key: bytes, value: bytes | None) -> None:
-        """One record, in the order of the log. Kinds that this build does not know are passed over."""
+        """One record, in the order of the log. Kinds that this build does not know are passed over, and so is
+        what cannot be read: nobody must be able to stop all workers by one record."""
+        try:
+            self._take(key, value)
+        except (msgspec.DecodeError, ValueError) as error:
+            _log.warning("a record %r of the models' topic is passed over: %s", key[:80], error)
+
+    def entry(self, fingerprint: int) -> Entry:
+        """The model of a fingerprint that the pointer names. Raises EngineError where it has no entry."""
+        if fingerprint not in self.entries:
+            raise EngineError(
+                f"model {fingerprint:08x} is to serve, and is not among the models: its record is gone from "
+                "the models' topic; promote its folder again"
+            )
+        return self.entries[fingerprint]
+
+    def _take(self, key: bytes, value: bytes | None) -> None:
         kind, _, name = key.partition(b"/")
         if key == POINTER:
             self.pointer = None if value is None else msgspec.json.decode(value, type=Pointer)

@@ -119,7 +119,7 @@ def settled_model(settings: Settings) -> Live:
             "a model is still taking over: let the interests workers run until `penchant models list` says "
             "that it serves"
         )
-    return Live(settings, board.entries[board.pointer.live])
+    return Live(settings, board.entry(board.pointer.live))
 
 
 def forget_former(settings: Settings) -> None:
@@ -139,5 +139,5 @@ def whole_model(board: Board, partitions: int) -> tuple[Entry | None, int]:
     if pointer is None:
         return None, 0
     if pointer.former is not None and board.waiting(partitions):
-        return board.entries[pointer.former], pointer.generation - 1
-    return board.entries[pointer.live], pointer.generation
+        return board.entry(pointer.former), pointer.generation - 1
+    return board.entry(pointer.live), pointer.generation

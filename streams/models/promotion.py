@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from state.artifact import MANIFEST
+from state.artifact import MANIFEST, load_artifact
 from state.codec import model_of
+from state.errors import StateError
 from streams import kafka
 from streams.encode.instance import Instance
 from streams.engine.kafka_engine import group_of
@@ -82,7 +83,7 @@ class Promotion:
         board = self._control.soon()
         if board.pointer is None or board.pointer.former is None:
             raise PromotionError("there is no former model: none was ever promoted here")
-        return self._promote(self._begin(), board.entries[board.pointer.former], tell)
+        return self._promote(self._begin(), board.entry(board.pointer.former), tell)
 
     def cancel(self) -> Entry | None:
         """Build no more. The states that are there stay, and a later promotion goes on from them."""
@@ -91,7 +92,7 @@ class Promotion:
         if pointer is None or pointer.building is None:
             return None
         self._move(self._begin(), msgspec.structs.replace(pointer, building=None))
-        return board.entries[pointer.building]
+        return board.entry(pointer.building)
 
     def close(self) -> None:
         self._control.close()
@@ -123,14 +124,22 @@ class Promotion:
 
     def _target(self, name: str) -> Entry:
         board = self._control.soon()
-        if not (Path(name) / MANIFEST).exists():
-            return board.named(name)
-        entry = add_artifact(self._settings, name) if not self._known(name, board) else None
-        return entry or self._known(name, board)[0]
-
-    def _known(self, folder: str, board: Board) -> list[Entry]:
-        text = (Path(folder) / MANIFEST).read_text()
-        return [entry for entry in board.entries.values() if entry.manifest == text]
+        try:
+            if not (Path(name) / MANIFEST).exists():
+                return board.named(name)
+            artifact, text = load_artifact(name), (Path(name) / MANIFEST).read_text()
+        except (OSError, StateError) as error:
+            raise PromotionError(str(error)) from error
+        known = board.entries.get(artifact.fingerprint)
+        if known is None:
+            return add_artifact(self._settings, name)
+        if known.manifest != text:
+            # Its states and their changelog go by the entry that is there.
+            raise PromotionError(
+                f"{name}: {artifact.version} has the numbers of {known.version} ({known.code}), which is "
+                "here: promote that one by its name, or `penchant models remove` it first"
+            )
+        return known
 
     def _promote(self, writer: PointerWriter, target: Entry, tell: Tell) -> Promoted:
         board = self._control.soon()
@@ -141,13 +150,13 @@ class Promotion:
         waiting = board.waiting(self._partitions())
         if waiting and self._members():
             raise PromotionError(
-                f"{board.entries[pointer.live].version} is still taking over partitions "
+                f"{board.entry(pointer.live).version} is still taking over partitions "
                 f"{', '.join(map(str, waiting))}: wait until `penchant models list` says that all serve"
             )
         if waiting:
             raise PromotionError(
                 f"partitions {', '.join(map(str, waiting))} never served under "
-                f"{board.entries[pointer.live].version}: start the interests workers, so that they take over"
+                f"{board.entry(pointer.live).version}: start the interests workers, so that they take over"
             )
         return self._build(writer, target, pointer, tell)
 
@@ -155,7 +164,7 @@ class Promotion:
         settings, changelog = self._settings, changelog_of(self._settings, target)
         make_topics(settings, self._admin, [(changelog, self._partitions())], changelog=True)
         self._move(writer, msgspec.structs.replace(pointer, building=target.fingerprint))
-        live = self._control.soon().entries[pointer.live]
+        live = self._control.soon().entry(pointer.live)
         artifact = fetch_artifact(settings, target)
         with Instance(Path(settings.app.data), "models") as instance:
             builder = Builder(settings, Plan(target, live, instance.folder), artifact, self._control)

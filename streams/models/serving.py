@@ -88,7 +88,7 @@ class ModelServing:
             return
         pointer = board.pointer
         if pointer is not None:
-            entry = board.entries[pointer.live]
+            entry = board.entry(pointer.live)
             if entry.fingerprint != self.current.artifact.fingerprint:
                 _log.info("model %s (%s) serves, as it was promoted", entry.version, entry.code)
                 self.current = served(self._settings, fetch_artifact(self._settings, entry), entry)

@@ -63,7 +63,7 @@ def _role(settings: Settings, board: Board, fingerprint: int, counts: dict[str, 
 def _share(settings: Settings, board: Board, entry: Entry, counts: dict[str, int]) -> float:
     """How much of what the serving model has counted the other one has."""
     assert board.pointer is not None
-    live = changelog_of(settings, board.entries[board.pointer.live])
+    live = changelog_of(settings, board.entry(board.pointer.live))
     mine = changelog_of(settings, entry)
     if mine not in counts:
         return 0.0

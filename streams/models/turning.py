@@ -62,7 +62,7 @@ class LiveCheck:
         pointer = board.pointer
         assert pointer is not None and pointer.former is not None
         reached("fenced")
-        former = self._former(partition, board.entries[pointer.former], cancelled)
+        former = self._former(partition, board.entry(pointer.former), cancelled)
         try:
             until = former.place.source
             changes = _held_instead(partition.store, former.store)

@@ -1,10 +1,12 @@
 """Another model takes over on a real Kafka, under load: nothing lost, nothing twice, versions rise."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from state.artifact import save_artifact
 from state.codec import empty, encode
 from streams.broker import LocalCluster
 from streams.cli import cli
@@ -117,3 +119,29 @@ def test_states_of_another_model_than_the_settings_name_are_refused(
     refused = penchant(settings, "models", "promote", saved(tmp_path / "model"))
     assert refused.exit_code == 1
     assert "has states of model 0000abcd" in refused.output and "model.artifact" in refused.output
+
+
+def test_numbers_that_are_here_already_keep_their_name_and_their_states(
+    kafka: LocalCluster, tmp_path: Path
+) -> None:
+    """The entry says where the states lie: another one for the same numbers would lose them."""
+    settings = fresh_settings(kafka.bootstrap_servers, tmp_path / "data", partitions=1)
+    create_topics(settings)
+    save_artifact(replace(content_prior(), version="renamed"), str(tmp_path / "model"))
+    refused = penchant(settings, "models", "promote", str(tmp_path / "model"))
+    assert refused.exit_code == 1
+    assert "renamed has the numbers of content-prior-1" in refused.output
+    control = Control(settings)
+    (entry,) = control.soon().entries.values()
+    control.close()
+    assert entry.first and changelog_of(settings, entry) == user_state_changelog(settings)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.json").write_bytes(b'{"kind": "\xff"}')
+    broken = penchant(settings, "models", "promote", str(tmp_path / "broken"))
+    assert broken.exit_code == 1 and "manifest.json" in broken.output and "--debug" not in broken.output
+    long = penchant(settings, "models", "promote", "x" * 5_000)
+    assert long.exit_code == 1 and "--debug" not in long.output
+    nothing = penchant(settings, "models", "rollback")
+    assert nothing.exit_code == 1 and "no former model" in nothing.output
+    serving = penchant(settings, "models", "remove", "content-prior-1", "--yes")
+    assert serving.exit_code == 1 and "serves: promote another model first" in serving.output

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from streams.engine.kafka_engine import EngineSpec
-from streams.errors import PromotionError
+from streams.errors import EngineError, PromotionError
 from streams.models.board import (
     POINTER,
     Ack,
@@ -88,3 +88,28 @@ def test_readers_of_states_stay_with_the_former_model_until_all_partitions_went_
     for number in range(2):
         made.take(turned_key(1, number), b"{}")
     assert whole_model(made, 2) == (SECOND, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (POINTER, b"{"),
+        (POINTER, b'{"generation": "1"}'),
+        (b"model/xyz", b"{}"),
+        (entry_key(0xA), b"\xff"),
+        (b"turned/1", b"{}"),
+        (b"worker/\xff", b"{}"),
+    ],
+)
+def test_a_record_that_cannot_be_read_changes_nothing(key: bytes, value: bytes) -> None:
+    made = board(FIRST, SECOND, pointer=Pointer(1, 0xB, 0xA))
+    before = made.copy()
+    made.take(key, value)
+    assert made == before
+
+
+def test_a_model_that_serves_and_has_no_entry_is_told() -> None:
+    made = board(FIRST, pointer=Pointer(1, 0xB, 0xA))
+    made.turned.add((1, 0))
+    with pytest.raises(EngineError, match="model 0000000b is to serve, and is not among the models"):
+        whole_model(made, 1)
