@@ -193,6 +193,7 @@ class Trainer:
         if content is not None:
             digest.update(np.ascontiguousarray(content.vectors).data)
             digest.update(np.ascontiguousarray(content.present).data)
+            digest.update(msgspec.json.encode(content.topics))
         digest.update(np.ascontiguousarray(self._task.validation.positions).data)
         return (digest.hexdigest(),)
 

@@ -74,6 +74,13 @@ def test_a_checkpoint_of_other_content_is_refused(tmp_path: Path) -> None:
     trained(tmp_path, replace(TASK, content=content(1)))
 
 
+def test_a_checkpoint_of_other_topics_is_refused(tmp_path: Path) -> None:
+    first, second = (("jazz",), ("rock",)) * (ITEMS // 2), (("rock",), ("jazz",)) * (ITEMS // 2)
+    trained(tmp_path, replace(TASK, content=replace(content(1), topics=first)))
+    with pytest.raises(LearningError, match="other data, another model or other settings"):
+        trained(tmp_path, replace(TASK, content=replace(content(1), topics=second)))
+
+
 def test_a_checkpoint_of_other_targets_is_refused(tmp_path: Path) -> None:
     trained(tmp_path)
     with pytest.raises(LearningError, match="other data, another model or other settings"):
