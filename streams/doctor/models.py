@@ -1,4 +1,4 @@
-"""The models: each encoder, the alignment and the interest model load and give what they must."""
+"""The models: each encoder, the writer, the alignment and the interest model load and give what they must."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,10 +11,13 @@ from encoders.base import Float32
 from encoders.errors import EncodersError
 from state.errors import StateError
 from streams.doctor.finding import Finding, fail, ok
+from streams.errors import PenchantError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     import torch
+
+    from state.artifact import Artifact
 
 SECOND_SAMPLES = 16_000
 KEYS = ("captions", "sounds", "transcripts", "phonemes", "emotion")
@@ -35,8 +38,9 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         if modality != "video" or name in settings.encoders.models:
             yield _loaded(modality, name, partial(load, settings, device))
     yield from _describers(settings, device)
+    yield from _language(settings)
     yield _alignment(settings)
-    yield _interest_model(settings)
+    yield from _interest_model(settings)
 
 
 def _loaded(modality: str, name: str, load: Callable[[], Float32]) -> Finding:
@@ -109,14 +113,54 @@ def _alignment(settings: Settings) -> Finding:
     return ok("alignment", folder)
 
 
-def _interest_model(settings: Settings) -> Finding:
+def _language(settings: Settings) -> Iterator[Finding]:
+    """The writer, made as the describe worker makes it; the service behind an address is not asked."""
+    if not settings.describe.enabled:
+        return
+    from encoders.language.writers import configured_writer
+
+    try:
+        configured_writer(settings.language).close()
+    except (EncodersError, ImportError, OSError) as error:
+        yield fail("language", str(error), "the describe worker would not start")
+        return
+    yield ok("language", settings.language.backend)
+
+
+def _interest_model(settings: Settings) -> Iterator[Finding]:
     artifact = settings.model.artifact
-    if not artifact:
-        return ok("interest model", "built-in content prior")
     from state.artifact import load_artifact
 
     try:
-        load_artifact(artifact)
+        model = load_artifact(artifact)
     except (StateError, OSError) as error:
-        return fail("interest model", str(error), "set model.artifact to a trained one, or to nothing")
-    return ok("interest model", artifact)
+        yield fail("interest model", str(error), "set model.artifact to a trained one, or to nothing")
+        return
+    yield ok("interest model", artifact or "built-in content prior")
+    problem = _slate_problem(settings, model)
+    if problem and problem == _slate_problem(settings, _promoted(settings) or model):
+        yield fail("slates", problem, "the interests worker would not start")
+
+
+def _slate_problem(settings: Settings, model: "Artifact") -> str:
+    """Why no slates can be made, found as the interests worker finds it; empty where they can."""
+    from state.catalogue import Catalogue
+    from state.fusion import Fusion
+    from state.recommend import Recommender
+
+    try:
+        Recommender(Catalogue(Fusion(model)), settings.recommend, model.judges)
+    except StateError as error:
+        return str(error)
+    return ""
+
+
+def _promoted(settings: Settings) -> "Artifact | None":
+    """The model that serves in place of the settings' one, where the cluster tells of one."""
+    from streams.models.live import live_model
+
+    try:
+        live = live_model(settings)
+        return live.artifact() if live.entry is not None else None
+    except PenchantError:
+        return None

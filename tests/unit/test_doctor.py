@@ -108,6 +108,7 @@ class TestModels:
         found = list(models.check_models(Settings()))
         assert [str(finding) for finding in found] == [
             "OK   encoder of text: use-multilingual, 7 numbers a vector",
+            "OK   language: template",
             "OK   alignment: built in",
             "OK   interest model: built-in content prior",
         ]
@@ -134,6 +135,40 @@ class TestModels:
         (finding,) = [each for each in models.check_models(wanted) if each.level is Level.FAIL]
         assert finding.subject == subject
         assert f"{section}.{key}" in finding.mend
+
+    def test_slates_that_rest_on_what_the_model_has_not_learned(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(models, "_promoted", lambda _: None)
+        wanted = settings("recommend", weights={"interest": 1.0, "liked": 0.2})
+        (finding,) = [each for each in models.check_models(wanted) if each.level is Level.FAIL]
+        assert "recommend.weights.liked: the model has not learned of likes" in str(finding)
+
+    def test_slates_that_the_promoted_model_can_make(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        problems = iter(["recommend.weights.liked: not learned", ""])
+        monkeypatch.setattr(models, "_slate_problem", lambda *_: next(problems))
+        monkeypatch.setattr(models, "_promoted", lambda _: object())
+        assert all(each.level is Level.OK for each in models.check_models(Settings()))
+
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [
+            ({"backend": "http", "model": "m"}, "language.endpoint is ''"),
+            ({"backend": "http", "endpoint": "http://127.0.0.1:9/v1"}, "language.model is empty"),
+            ({"languages": ("xx",)}, "language.languages has 'xx'"),
+        ],
+    )
+    def test_a_writer_that_cannot_be(self, fields: dict[str, Any], told: str) -> None:
+        (finding,) = [
+            each for each in models.check_models(settings("language", **fields)) if each.level is Level.FAIL
+        ]
+        assert told in str(finding)
+
+    def test_no_writer_is_looked_at_where_nothing_is_described(self) -> None:
+        wanted = replace(
+            settings("language", backend="http"), describe=replace(Settings().describe, enabled=False)
+        )
+        assert all(each.level is Level.OK for each in models.check_models(wanted))
 
 
 @pytest.mark.parametrize("modality", ["text", "image", "audio"])
