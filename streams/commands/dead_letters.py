@@ -32,6 +32,7 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGO = re.compile(r"([0-9]{1,9})([smhd])")
+_AS_STARTED = "they are set aside again unless the workers were started with the settings that mend them"
 
 
 class Moment(click.ParamType):
@@ -233,6 +234,9 @@ def redrive(
 
     Each is checked first as the encode worker would, and redriven once, however often this is run: what was
     redriven is marked, in the same transaction. An item is sent again only where nothing newer is there.
+
+    Here settings are read now, and workers have those of their start: what new settings mend is redriven once
+    `penchant encode` was started anew.
     """
     how = {name: options.pop(name) for name in ("rekey", "again", "dry_run")}
     mends = _mends(places, edit, edits)
@@ -350,6 +354,8 @@ def _run(settings: Settings, order: RedriveOrder) -> None:
     finally:
         run.close()
         click.echo(str(tally))
+    if tally.sent and not order.dry_run and not order.mends:
+        click.echo(_AS_STARTED, err=True)
     if tally.failed:
         raise click.exceptions.Exit(EXIT_FAILED)
 
