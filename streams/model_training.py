@@ -75,7 +75,10 @@ def train_model(wanted: Training, settings: Settings) -> Made:
             plan, trained, tried = _learnt(wanted, task, device, tracker)
             report = _report(wanted, interactions, plan, trained.outcome)
             report = msgspec.structs.replace(
-                report, space=space, started_from=start.artifact.version if start else ""
+                report,
+                space=space,
+                described=0 if content is None else content.described,
+                started_from=start.artifact.version if start else "",
             )
             made = save_model(trained, report, interactions.item_ids, wanted.target, start)
             told = {**flat(plan), "seed": float(wanted.seed), "data": report.data}

@@ -138,6 +138,12 @@ class ItemContent:
     def __len__(self) -> int:
         return len(self.topics)
 
+    @property
+    def described(self) -> int:
+        """Items of which there is a vector or a topic."""
+        told = self.present.any(axis=1) | np.array([bool(topics) for topics in self.topics], np.bool_)
+        return int(np.count_nonzero(told))
+
     def masked(self, gone: Bool) -> "ItemContent":
         """The same without the modalities of `gone` [items, 4]."""
         present = self.present & ~gone

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["ReadingOptions", "read_dataset"]
 
 ITEMS = "items.jsonl"
+LINES = (".jsonl", ".ndjson", ".json")
+"""How names of JSON lines end."""
 _CODES = {str(action): code for code, action in enumerate(ACTIONS)}
 _BATCH = 65_536
 Shape = TypeVar("Shape", bound=msgspec.Struct)
@@ -62,6 +64,8 @@ def read_dataset(path: Path, options: ReadingOptions | None = None) -> Dataset:
     """What lies at a path. Raises LearningError, which names the file and the line."""
     chosen = options or ReadingOptions()
     if path.is_dir():
+        if not any(path.glob("*.inter")):
+            raise LearningError(f"{path}: wanted one file NAME.inter, found none; {_other_files(path)}")
         return read_recbole(path, chosen)
     if not path.exists():
         raise LearningError(f"{path}: there is no such file or folder")
@@ -70,11 +74,21 @@ def read_dataset(path: Path, options: ReadingOptions | None = None) -> Dataset:
         return read_inter(path, chosen)
     if path.suffix == ".parquet":
         _read_parquet(path, gathering)
-    elif path.suffix in (".jsonl", ".ndjson", ".json"):
+    elif path.suffix in LINES:
         _read_lines(path, gathering)
     else:
         raise LearningError(f"{path}: wanted a folder with a .inter file, or a .parquet or .jsonl file")
     return dataset_of(path.stem, gathering.finished(), _items_beside(path))
+
+
+def _other_files(folder: Path) -> str:
+    """How to name what lies there, where it may be of another format."""
+    endings = (*LINES, ".parquet")
+    found = (path for path in sorted(folder.iterdir()) if path.suffix in endings and path.name != ITEMS)
+    first = next(found, None)
+    if first is None:
+        return f"JSON lines and Parquet are named as a file, with {ITEMS} beside it"
+    return f"of JSON lines and Parquet name the file, here {first}, with {ITEMS} beside it"
 
 
 def _read_lines(path: Path, gathering: Gathering) -> None:

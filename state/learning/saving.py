@@ -37,6 +37,8 @@ class Report(msgspec.Struct):
     """Milliseconds a step by part; of validation, an epoch."""
     version: str = ""
     """Of the artifact, where the model serves."""
+    described: int = 0
+    """Items of which something was told beside their ids."""
     started_from: str = ""
     """Version of the artifact that training began with."""
 

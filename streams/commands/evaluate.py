@@ -18,7 +18,13 @@ QUICK = "random,popularity,recent-popularity,recency-mean,item-knn,content-prior
 
 
 @click.command()
-@click.option("--from", "source", type=click.Path(path_type=Path), required=True, help="Folder or file.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="RecBole folder, or a .parquet or .jsonl file.",
+)
 @click.option("--protocol", "protocols", type=click.Choice(PROTOCOLS), multiple=True, help="May be repeated.")
 @click.option("--models", default=QUICK, show_default=True, help="Names and folders of artifacts, by commas.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True)
@@ -64,9 +70,9 @@ def evaluate(
 ) -> None:
     """Measure models on interactions that are already known.
 
-    --from is a folder in the RecBole format (NAME.inter, and NAME.item where there is one), a Parquet file,
-    or JSON lines of interactions, with items.jsonl beside it where there is one. Ratings become likes, views
-    and dislikes where no action is told.
+    --from is a folder in the RecBole format (NAME.inter, and NAME.item where there is one), or the file
+    itself of interactions in Parquet or JSON lines, with items.jsonl beside it where there is one. Ratings
+    become likes, views and dislikes where no action is told.
 
     leave-one-out foretells each user's last event, as papers do; temporal every event after one moment from
     what its user did before it, which is what serving meets; prequential sends the events through the whole

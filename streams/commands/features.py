@@ -10,7 +10,9 @@ from streams.settings import Settings
 
 
 @click.command()
-@click.option("--from", "source", type=click.Path(path_type=Path), help="Folder or file of interactions.")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), help="RecBole folder, or a .parquet or .jsonl file."
+)
 @click.option("--from-topics", is_flag=True, help="Count what lies in the topics.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="So many at most.")
 @click.option(

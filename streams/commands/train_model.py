@@ -18,7 +18,9 @@ TUNED = ("whole", "biases", "ids")
 
 
 @click.command()
-@click.option("--from", "source", type=click.Path(path_type=Path), help="Folder or file of interactions.")
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path), help="RecBole folder, or a .parquet or .jsonl file."
+)
 @click.option("--from-topics", is_flag=True, help="Learn from what lies in the topics.")
 @click.option("--into", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
 @click.option("--model", "kind", type=click.Choice(KINDS), default="interest", show_default=True)
@@ -68,9 +70,10 @@ def model(
 ) -> None:
     """Train a model on what users did.
 
-    --from is what `penchant evaluate` reads: a folder in the RecBole format, a Parquet file, or JSON lines of
-    interactions with items.jsonl beside. --from-topics reads interactions.encoded and items.encoded instead,
-    up to where they end now. The latest events are not learnt from: they tell when to stop.
+    --from is what `penchant evaluate` reads: a folder in the RecBole format, or a file of interactions,
+    Parquet or JSON lines, with items.jsonl beside it. --from-topics reads interactions.encoded and
+    items.encoded instead, up to where they end now. The latest events are not learnt from: they tell when to
+    stop.
 
     The interest model becomes an artifact, which model.artifact names; states of another artifact do not mix
     with it. Training that was cut off goes on with --resume, and comes to the same as if it had not been.
@@ -111,9 +114,11 @@ def model(
         drawn = ", ".join(f"{name} {value:.4g}" for name, value in sorted(trial.drawn.items()))
         click.echo(f"ndcg@10 {trial.found:.4f}: {drawn}")
     report = made.report
+    beside = "" if report.described or from_topics else " (items.jsonl or NAME.item beside them)"
     click.echo(
-        f"{report.events:,} events of {report.users:,} users and {report.items:,} items; validation ndcg@10 "
-        f"{report.validation:.4f} after {report.best_epoch} of {report.epochs} epochs"
+        f"{report.events:,} events of {report.users:,} users and {report.items:,} items, of which "
+        f"{report.described:,} are described{beside}; validation ndcg@10 {report.validation:.4f} after "
+        f"{report.best_epoch} of {report.epochs} epochs"
     )
     if report.started_from:
         kept = "" if report.best_epoch else ": no epoch did better, and its numbers were kept"

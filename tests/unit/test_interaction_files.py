@@ -234,3 +234,26 @@ def test_content_is_made_of_the_texts_that_there_are(tmp_path: Path) -> None:
     assert content.present.tolist() == [[True, False, False, False], [False] * 4]
     (at / "films.item").unlink()
     assert content_of(read_dataset(at), encode) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (
+            ("events.jsonl", "items.jsonl"),
+            "name the file, here {folder}/events.jsonl, with items.jsonl beside it",
+        ),
+        (("b.parquet", "a.ndjson"), "name the file, here {folder}/a.ndjson, with items.jsonl beside it"),
+        ((), "JSON lines and Parquet are named as a file, with items.jsonl beside it"),
+        (("items.jsonl",), "JSON lines and Parquet are named as a file, with items.jsonl beside it"),
+    ],
+)
+def test_a_folder_without_a_recbole_file_says_how_others_are_named(
+    tmp_path: Path, names: tuple[str, ...], told: str
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text("")
+    with pytest.raises(LearningError) as caught:
+        read_dataset(tmp_path)
+    assert "wanted one file NAME.inter, found none" in str(caught.value)
+    assert told.format(folder=tmp_path) in str(caught.value)

@@ -49,7 +49,7 @@ def test_the_command_knows_all_models() -> None:
 def test_an_artifact_comes_of_events_and_says_what_of(events: Path, tmp_path: Path) -> None:
     result = train(tmp_path, "--from", str(events), "--into", str(tmp_path / "model"))
     assert result.exit_code == 0, result.output
-    assert "300 events of 30 users and 24 items; validation ndcg@10" in result.output
+    assert "300 events of 30 users and 24 items, of which 0 are described (" in result.output
     assert "milliseconds a step" in result.output
     artifact = load_artifact(str(tmp_path / "model"))
     assert artifact.version in result.output
@@ -58,6 +58,17 @@ def test_an_artifact_comes_of_events_and_says_what_of(events: Path, tmp_path: Pa
     report = load_report(tmp_path / "model")
     assert (report.events, report.epochs, report.version) == (300, 2, artifact.version)
     assert len(report.losses) == len(report.found) == 2
+
+
+def test_it_is_told_of_how_many_items_something_is_known(events: Path, tmp_path: Path) -> None:
+    beside = tmp_path / "told"
+    beside.mkdir()
+    (beside / "events.jsonl").write_bytes(events.read_bytes())
+    items = [{"item_id": f"item-{number}", "title": f"the title {number}"} for number in range(5)]
+    (beside / "items.jsonl").write_text("\n".join(map(json.dumps, items)))
+    result = train(tmp_path, "--from", str(beside / "events.jsonl"), "--into", str(tmp_path / "model"))
+    assert result.exit_code == 0, result.output
+    assert "300 events of 30 users and 24 items, of which 5 are described; validation" in result.output
 
 
 def test_a_baseline_is_kept_for_comparison(events: Path, tmp_path: Path) -> None:
