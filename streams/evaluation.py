@@ -24,6 +24,7 @@ from state.learning.reading import ReadingOptions, read_dataset
 from state.learning.results import Evaluation
 from state.learning.splits import Split, leave_one_out, temporal
 from streams.errors import InputError
+from streams.foreknown import foreknown
 from streams.progress import progress
 from streams.replay_results import ReplayResult
 from streams.settings import Settings
@@ -59,6 +60,8 @@ class Findings(msgspec.Struct):
     """All that was found, as it goes into the JSON file and the report."""
 
     command: str
+    notes: list[str] = []
+    """What must be known to read the figures."""
     evaluations: list[Evaluation] = []
     replays: list[ReplayResult] = []
 
@@ -76,6 +79,7 @@ def findings_of(wanted: Wanted, settings: Settings, command: str) -> Findings:
         # Diversity is told of every model's lists, but encoding all items for it alone would be dear.
         wants = bool(splits) and any(kind.by_content for kind in kinds)
         content = encoded(dataset, settings) if wants and dataset.described else None
+        findings.notes = _notes(dataset, splits, wanted)
         for split in splits:
             findings.evaluations.append(_measured(split, dataset, content, wanted.measure))
         if PREQUENTIAL in wanted.protocols:
@@ -83,6 +87,20 @@ def findings_of(wanted: Wanted, settings: Settings, command: str) -> Findings:
     except StateError as error:
         raise InputError(str(error)) from error
     return findings
+
+
+def _notes(dataset: Dataset, splits: Sequence[Split], wanted: Wanted) -> list[str]:
+    """Which artifacts learned from events that they are measured on."""
+    events = dataset.interactions
+    tested = {split.protocol: events.time_ms[split.test.positions] for split in splits}
+    if PREQUENTIAL in wanted.protocols:
+        tested[PREQUENTIAL] = np.sort(events.time_ms)[-wanted.events :]
+    notes = []
+    for name in wanted.measure.models:
+        for protocol, times in tested.items():
+            if told := foreknown(name, events.fingerprint, times):
+                notes.append(f"{protocol}: {told}")
+    return notes
 
 
 def split_by(protocol: str, dataset: Dataset, wanted: Wanted) -> Split:

@@ -47,6 +47,7 @@ Rows = Iterable[Sequence[str]]
 def page(findings: Findings) -> str:
     """The whole report as HTML."""
     body = ["<h1>Evaluation</h1>", f"<p><code>{escape(findings.command)}</code></p>"]
+    body += [f'<p class="note">{escape(note)}</p>' for note in findings.notes]
     for evaluation in findings.evaluations:
         body += _evaluation(evaluation)
     for replay in findings.replays:
@@ -61,6 +62,8 @@ def show(findings: Findings, console: Console) -> None:
     """The main tables; on a narrow terminal with fewer columns. All are in the page and in the JSON."""
     width = console.width if console.is_terminal else PIPE_WIDTH
     console = Console(file=console.file, width=width)
+    for note in findings.notes:
+        console.print(f"Warning: {note}", markup=False, highlight=False)
     for evaluation in findings.evaluations:
         data = evaluation.data
         title = (

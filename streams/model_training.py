@@ -77,6 +77,7 @@ def train_model(wanted: Training, settings: Settings) -> Made:
             report = msgspec.structs.replace(
                 report,
                 space=space,
+                until_ms=int(task.train.time_ms.max()),
                 described=0 if content is None else content.described,
                 started_from=start.artifact.version if start else "",
             )

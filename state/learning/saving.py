@@ -37,6 +37,8 @@ class Report(msgspec.Struct):
     """Milliseconds a step by part; of validation, an epoch."""
     version: str = ""
     """Of the artifact, where the model serves."""
+    until_ms: int | None = None
+    """Time of the latest event that was learnt from; None where training did not note it."""
     described: int = 0
     """Items of which something was told beside their ids."""
     started_from: str = ""

@@ -42,6 +42,11 @@ def train(data: Path, *words: str) -> Result:
     return CliRunner().invoke(cli, words, prog_name="penchant", env=environment)
 
 
+def evaluate(data: Path, *words: str) -> Result:
+    environment = {"PENCHANT_APP__DATA": str(data), "PENCHANT_ENCODERS__DEVICE": "cpu"}
+    return CliRunner().invoke(cli, ("evaluate", *words), prog_name="penchant", env=environment)
+
+
 def test_the_command_knows_all_models() -> None:
     assert sorted(train_model.KINDS) == sorted(sequential.KINDS)
 
@@ -58,6 +63,14 @@ def test_an_artifact_comes_of_events_and_says_what_of(events: Path, tmp_path: Pa
     report = load_report(tmp_path / "model")
     assert (report.events, report.epochs, report.version) == (300, 2, artifact.version)
     assert len(report.losses) == len(report.found) == 2
+    # Nine tenths were learnt from, and the test is the last fifth: half of it is known.
+    words = ("--from", str(events), "--protocol", "temporal", "--models", f"{tmp_path / 'model'}")
+    page = tmp_path / "report.html"
+    measured = evaluate(tmp_path, *words, "--seeds", "1", "--report", str(page))
+    assert measured.exit_code == 0, measured.output
+    told = "model: learned from 30 of the 60 events of the test"
+    assert told in " ".join(measured.output.split())
+    assert told in page.read_text()
 
 
 def test_it_is_told_of_how_many_items_something_is_known(events: Path, tmp_path: Path) -> None:
