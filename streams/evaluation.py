@@ -60,10 +60,10 @@ class Findings(msgspec.Struct):
     """All that was found, as it goes into the JSON file and the report."""
 
     command: str
-    notes: list[str] = []
-    """What must be known to read the figures."""
     evaluations: list[Evaluation] = []
     replays: list[ReplayResult] = []
+    notes: list[str] = []
+    """What must be known to read the figures."""
 
 
 def findings_of(wanted: Wanted, settings: Settings, command: str) -> Findings:
