@@ -34,7 +34,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
-	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python tests/bench/suite.py
 
 # Failures under load, for hours. REPETITIONS=1 plays each scenario once, ONLY=FILE plays one file of tests/soak.
 REPETITIONS ?= 3
