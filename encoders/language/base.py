@@ -138,6 +138,8 @@ class Description(msgspec.Struct, frozen=True):
     fallback: str = ""
     """Why the template wrote instead of the configured model: one of `errors.LANGUAGE_REASONS`, `open` or
     `ungrounded`; empty where the configured writer wrote."""
+    fallback_detail: str = ""
+    """What went wrong then, for people: it may hold what a service answered."""
 
     @property
     def summary(self) -> str:

@@ -77,10 +77,10 @@ class SafeWriter:
         return outcomes
 
     def _settled(self, request: Request, outcome: Description | LanguageError) -> Description | LanguageError:
-        reason = UNGROUNDED
+        reason, detail = UNGROUNDED, "nothing that it wrote held against the facts"
         dropped: Description | None = None
         if isinstance(outcome, LanguageError):
-            reason = outcome.reason
+            reason, detail = outcome.reason, outcome.detail
         else:
             checked = self._checked(request, outcome)
             if checked.sentences or not request.statements:
@@ -91,7 +91,7 @@ class SafeWriter:
             return written
         found = self._checked(request, written)
         rejected = (dropped.rejected if dropped else ()) + found.rejected
-        return msgspec.structs.replace(found, rejected=rejected, fallback=reason)
+        return msgspec.structs.replace(found, rejected=rejected, fallback=reason, fallback_detail=detail)
 
     def _led(self, request: Request, checked: Description) -> Description:
         """The description with all main topics named."""

@@ -35,10 +35,13 @@ def describe(settings: Settings, user_id: str | None, language: str | None, as_j
     from streams.progress import progress
 
     with progress("reading", 1):
-        record = describe_user(settings, user_id, language)
-    if record is None:
+        found = describe_user(settings, user_id, language)
+    if found is None:
         click.echo(f"{user_id}: nothing can be told", err=True)
         raise click.exceptions.Exit(EXIT_FAILED)
+    record = found.record
+    if found.problem:
+        click.echo(f"the template wrote it {found.problem}", err=True)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(record), indent=2))
         return

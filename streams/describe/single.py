@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing
+from typing import NamedTuple
 
 import msgspec
 
@@ -37,9 +38,14 @@ def user_facts(settings: Settings, user_id: str) -> Facts | None:
         raise EngineError(str(error)) from error
 
 
-def describe_user(
-    settings: Settings, user_id: str, language: str | None = None
-) -> InterestDescription | None:
+class Single(NamedTuple):
+    """A description, and why the template wrote it in place of the configured model, where it did."""
+
+    record: InterestDescription
+    problem: str = ""
+
+
+def describe_user(settings: Settings, user_id: str, language: str | None = None) -> Single | None:
     """The record that the worker would write now; none where nothing is held, or there is nothing to tell.
 
     Raises TopicError, EngineError, and InputError for a language that nobody here writes.
@@ -54,11 +60,15 @@ def describe_user(
         with closing(configured_writer(settings.language)) as writer:
             draft = _draft(settings, (user_id, language), held, f"{writer.name} {writer.version}")
             (answer,) = writer.write([draft.request])
+            asked = writer.name
     except (StateError, EncodersError) as error:
         raise EngineError(str(error)) from error
     if not isinstance(answer, Description):
         raise EngineError(str(answer))
-    return record_of(draft, answer) if answer.sentences else None
+    if not answer.sentences:
+        return None
+    problem = f"in place of {asked}: {answer.fallback}: {answer.fallback_detail}" if answer.fallback else ""
+    return Single(record_of(draft, answer), problem)
 
 
 def _draft(settings: Settings, asked: tuple[str, str | None], held: Held, writer: str) -> Draft:
