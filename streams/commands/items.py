@@ -23,6 +23,8 @@ from streams.settings import Settings
 
 NAMED = 3
 """Items that are told by name, of many."""
+SHOWN_CHARACTERS = 200
+"""Of a reference, which may hold a whole medium."""
 
 
 @click.group()
@@ -62,7 +64,8 @@ def load(settings: Settings, /, path: Path, strict: bool, check: bool, **waiting
     stem are one item, and a sub-folder's name is its category.
 
     Exits with 1 where a line is bad, or an item was not delivered or, with --wait, not encoded; the good
-    ones are sent all the same. A medium that is masked is told, and no failure.
+    ones are sent all the same. A medium that is masked is told, and no failure; one that fetch.schemes or
+    fetch.file_roots leave out is warned of before.
     """
     source = open_source(path)
     if check:
@@ -136,14 +139,14 @@ def _read(
     source: ItemSource, path: Path, strict: bool, settings: Settings, producer: CheckedProducer | None
 ) -> Counts:
     counts = Counts()
-    roots = _RootWarning(settings.fetch)
+    reach = _ReachWarning(settings.fetch)
     with progress(f"reading {path}", source.total) as tell:
         for entry in source:
             tell(entry.position)
             match entry:
                 case Found():
                     counts.good += 1
-                    roots.look_at(entry.item)
+                    reach.look_at(entry.item)
                     if producer is not None:
                         value = msgspec.json.encode(entry.item)
                         producer.send(entry.where, entry.item.item_id.encode(), value, keep_place=True)
@@ -173,25 +176,38 @@ def _others(counts: Counts) -> str:
     return f"{counts.bad:,} bad{skipped}"
 
 
-class _RootWarning:
-    """The encode worker refuses files outside its roots, which nobody would guess from masked items."""
+class _ReachWarning:
+    """The encode worker refuses schemes that are not allowed and files outside its roots, which nobody would
+    guess from items that lack something; nor is a medium of unknown modality told as masked."""
 
     def __init__(self, fetch: FetchSettings) -> None:
+        self._schemes = fetch.schemes
         self._roots = [Path(root).resolve() for root in fetch.file_roots]
-        self._warned = False
+        self._warned: set[str] = set()
 
     def look_at(self, item: Item) -> None:
-        """Warn of the first file outside the roots."""
+        """Warn of the first medium of each scheme that is not allowed, and of the first file outside."""
         for medium in item.media:
-            if self._warned or medium.uri is None or not medium.uri.startswith("file:"):
+            scheme = (medium.uri or "").partition(":")[0].lower()
+            if medium.uri is None or scheme in self._warned:
                 continue
-            file = Path(unquote(urlsplit(medium.uri).path))
-            if not any(file.is_relative_to(root) for root in self._roots):
-                self._warned = True
+            problem = self._problem(medium.uri, scheme)
+            if problem:
+                self._warned.add(scheme)
+                shown = medium.uri[:SHOWN_CHARACTERS]
                 _complain(
-                    f"warning: {file} is under none of fetch.file_roots; the encode worker refuses such "
-                    "files unless its own settings allow them"
+                    f"warning: {item.item_id}: {shown}: {problem}; the encode worker refuses such media "
+                    "unless its own settings allow them"
                 )
+
+    def _problem(self, uri: str, scheme: str) -> str:
+        if scheme not in self._schemes:
+            return f"{scheme[:20]} is none of fetch.schemes ({', '.join(self._schemes)})"
+        if scheme != "file":
+            return ""
+        file = Path(unquote(urlsplit(uri).path))
+        inside = any(file.is_relative_to(root) for root in self._roots)
+        return "" if inside else "it is under none of fetch.file_roots"
 
 
 def _complain(problem: str) -> None:
