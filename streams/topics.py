@@ -132,11 +132,16 @@ def _told(settings: Settings) -> Iterator[None]:
     try:
         yield
     except SilentCluster as error:
-        where = settings.kafka.bootstrap_servers
-        raise SilentCluster(
-            f"no broker answers at {where}; check kafka.bootstrap_servers, or start a local one with "
-            "`penchant broker start`"
-        ) from error
+        raise no_broker(settings) from error
+
+
+def no_broker(settings: Settings) -> "SilentCluster":
+    """What a person reads where no broker answers."""
+    where = settings.kafka.bootstrap_servers
+    return SilentCluster(
+        f"no broker answers at {where}; check kafka.bootstrap_servers, or start a local one with "
+        "`penchant broker start`"
+    )
 
 
 def create_topics(settings: Settings) -> list[str]:

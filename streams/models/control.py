@@ -9,7 +9,7 @@ from streams.engine.journal import Cancelled, OpeningCancelled
 from streams.errors import EngineError, PromotionError
 from streams.models.board import Board, models_topic
 from streams.settings import Settings
-from streams.topics import SILENCE, SilentCluster, partition_counts
+from streams.topics import SilentCluster, no_broker, partition_counts
 
 _ASK_SECONDS = 10.0
 _READ_SECONDS = 30.0
@@ -50,7 +50,7 @@ class Control:
         try:
             return self.asked(lambda: time.monotonic() > give_up)
         except OpeningCancelled:
-            raise SilentCluster(f"{self._topic}: {SILENCE}") from None
+            raise no_broker(self._settings) from None
 
     def asked(self, cancelled: Cancelled) -> Board:
         """As `refresh`, waiting for a cluster that is away. Raises OpeningCancelled, and EngineError."""
