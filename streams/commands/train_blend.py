@@ -66,6 +66,10 @@ def blend(
     found = train_blend(dataset, settings, names, events)
     for name, value in found.figures.items():
         click.echo(f"# NDCG@10 of {name}: {value:.4f}")
+    best = max(found.figures, key=lambda name: found.figures[name])
+    if found.figures[best] > found.figures["learned"]:
+        simpler = "equal weights" if best == "equal" else f"{best} alone"
+        click.echo(f"# {simpler} did better than the learned weights on what was not learnt from")
     click.echo("[recommend.weights]")
     for name, weight in found.weights.items():
         click.echo(f"{name} = {weight}")

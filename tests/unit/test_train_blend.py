@@ -48,3 +48,22 @@ def test_unknown_strategies_and_a_single_one_are_refused(events: Path, names: st
     assert done.exit_code != 0
     assert word in done.output
     assert "collaborative" in done.output
+
+
+@pytest.mark.parametrize(
+    ("figures", "told"),
+    [
+        ({"learned": 0.21, "equal": 0.2, "interest": 0.25, "trending": 0.22}, "interest alone"),
+        ({"learned": 0.21, "equal": 0.2, "interest": 0.2, "trending": 0.21}, ""),
+        ({"learned": 0.21, "equal": 0.3, "interest": 0.2}, "equal weights"),
+    ],
+)
+def test_weights_that_something_simpler_beats_are_told(
+    events: Path, monkeypatch: pytest.MonkeyPatch, figures: dict[str, float], told: str
+) -> None:
+    learned = Learned({"interest": 0.6, "trending": 0.4}, figures)
+    monkeypatch.setattr(blend_training, "train_blend", lambda *_: learned)
+    done = invoke("--from", str(events), "--strategies", "interest, trending")
+    assert done.exit_code == 0, done.output
+    assert (f"# {told} did better than the learned weights" in done.output) is bool(told)
+    assert tomllib.loads(done.output)["recommend"]["weights"] == {"interest": 0.6, "trending": 0.4}
