@@ -21,6 +21,7 @@ from streams.broker import LocalCluster
 from streams.cli import cli
 from streams.kafka import TopicPartition, consumer, producer
 from streams.settings import Settings
+from tests.encode_harness import until
 from tests.integration.conftest import fresh_settings, produce_json, read_all, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -375,7 +376,12 @@ class TestDoctor:
     def test_it_leaves_no_topic_behind(self, settings: Settings) -> None:
         penchant(settings, "doctor", "--skip", "models", "--skip", "device")
         client = producer(settings.kafka)
-        assert not [name for name in client.list_topics(timeout=SECONDS).topics if "clock" in name]
+
+        def gone() -> bool:
+            """A broker hears of a deletion some time after the controller has acknowledged it."""
+            return not any("clock" in name for name in client.list_topics(timeout=SECONDS).topics)
+
+        until("the topic is gone", gone)
 
     def test_missing_topics_fail_with_their_mend(self, kafka: LocalCluster, tmp_path: Path) -> None:
         absent = fresh_settings(kafka.bootstrap_servers, tmp_path)
