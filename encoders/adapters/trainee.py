@@ -24,7 +24,7 @@ class Trainee:
         self._tokens = Tokens(files, weights.model.config)
         self._tokens.longest = min(self._tokens.longest, plan.longest)
         self.model: Any = weights.model.float().requires_grad_(False).to(files.device)
-        self.reading = f"{self._shape.reading} {files.hub.prefix}".strip()
+        self.reading = self._shape.reading_with(files.hub.prefix)
         self.device = files.device
         self._read: Read = reader(self.model, self._shape, files.device)
 

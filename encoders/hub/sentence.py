@@ -30,6 +30,10 @@ class SentenceShape(NamedTuple):
     dense: torch.nn.Sequential
     """Layers behind the pooling; often none."""
 
+    def reading_with(self, prefix: str) -> str:
+        """What an adapter is trained for, and belongs to: all of it, and what texts begin with."""
+        return f"{self.reading} {prefix}".strip()
+
     @property
     def reading(self) -> str:
         """Names all of it; a model without layers on top has the name of its pooling."""

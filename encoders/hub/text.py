@@ -47,7 +47,7 @@ class HubText:
             shape = sentence_shape(files)
             self._tokens = Tokens(files, weights.model.config)
             how = shape.reading
-            model, adapter = adapted(files, weights, f"{how} {hub.prefix}".strip())
+            model, adapter = adapted(files, weights, shape.reading_with(hub.prefix))
             self._read = reader(placed(model, files), shape, files.device)
         self.name = files.name
         self._hub = hub

@@ -105,6 +105,13 @@ def sampled_softmax(
     return torch.logsumexp(torch.cat([own[:, None], others], dim=1), dim=1) - own
 
 
+def _columns(items: Tensor, count: int) -> Tensor:
+    """The place of each of `count` items among some, int64 [n], each once; NO_ITEM for the others."""
+    out = torch.full((count,), NO_ITEM, device=items.device)
+    out[items] = torch.arange(len(items), device=items.device)
+    return out
+
+
 class Objective:
     """The loss of a model on batches."""
 
@@ -113,8 +120,7 @@ class Objective:
         self._model = model
         self._settings = settings
         self._candidates = model.candidates()
-        self._column = torch.full((model.items,), NO_ITEM, device=counts.device)
-        self._column[self._candidates] = torch.arange(len(self._candidates), device=counts.device)
+        self._column = _columns(self._candidates, model.items)
         often = counts[self._candidates].to(torch.float64) ** 0.5
         self._chances = (often / often.sum()).to(torch.float32)
         self._whole = len(self._candidates) <= settings.whole_until
@@ -127,7 +133,7 @@ class Objective:
         if self._whole:
             told = self._model(batch, self._candidates)
             own, queries = told.vectors[targets], told.queries[asked]
-            wanted = Wanted(targets, rejected, self._taken(batch, asked, self._candidates))
+            wanted = Wanted(targets, rejected, self._taken(batch, asked, self._column, len(self._candidates)))
             ranking = _WholeSoftmax.apply(queries.float(), told.vectors.float(), wanted)
         else:
             told, own, losses = self._sampled(batch, asked, targets)
@@ -138,13 +144,11 @@ class Objective:
             loss = loss + self._judged(self._model, (told, own), batch, asked)
         return loss
 
-    def _taken(self, batch: Batch, asked: Tensor, items: Tensor) -> Taken:
-        """Of the items, int64 [n], each of which stands there once."""
+    def _taken(self, batch: Batch, asked: Tensor, column: Tensor, count: int) -> Taken:
+        """Of `count` items, which stand in the columns `column` [items]."""
         if self._settings.taken:
-            return nothing_taken(batch, asked, len(items))
-        column = torch.full_like(self._column, NO_ITEM)
-        column[items] = torch.arange(len(items), device=items.device)
-        return taken_before(batch, asked, column, len(items))
+            return nothing_taken(batch, asked, count)
+        return taken_before(batch, asked, column, count)
 
     def _sampled(self, batch: Batch, asked: Tensor, targets: Tensor) -> tuple[Told, Tensor, Tensor]:
         drawn = torch.multinomial(self._chances, self._settings.negatives, replacement=True)
@@ -153,7 +157,8 @@ class Objective:
         often = torch.log(self._chances * self._settings.negatives)
         same = targets[:, None] == drawn
         known, columns = torch.unique(drawn, return_inverse=True)
-        taken = self._taken(batch, asked, self._candidates[known])
+        column = _columns(self._candidates[known], len(self._column))
+        taken = self._taken(batch, asked, column, len(known))
         hidden = same.new_zeros(len(targets), len(known) + 1)
         same |= hidden.scatter_(1, taken.hidden(slice(None)), True)[:, columns]
         corrections = often[drawn].expand(same.shape).masked_fill(same, torch.inf)

@@ -21,7 +21,7 @@ from state.errors import LearningError
 from state.events import ACTIONS
 from state.learning.dataset import Dataset, Facts, dataset_of
 from state.learning.gathering import Event, Gathering, ReadingOptions
-from state.learning.recbole import read_inter, read_recbole
+from state.learning.recbole import read_inter
 from state.times import told_event_time, told_time
 
 if TYPE_CHECKING:
@@ -64,9 +64,7 @@ def read_dataset(path: Path, options: ReadingOptions | None = None) -> Dataset:
     """What lies at a path. Raises LearningError, which names the file and the line."""
     chosen = options or ReadingOptions()
     if path.is_dir():
-        if not any(path.glob("*.inter")):
-            raise LearningError(f"{path}: wanted one file NAME.inter, found none; {_other_files(path)}")
-        return read_recbole(path, chosen)
+        return read_inter(_inter_in(path), chosen)
     if not path.exists():
         raise LearningError(f"{path}: there is no such file or folder")
     gathering = Gathering(chosen)
@@ -79,6 +77,16 @@ def read_dataset(path: Path, options: ReadingOptions | None = None) -> Dataset:
     else:
         raise LearningError(f"{path}: wanted a folder with a .inter file, or a .parquet or .jsonl file")
     return dataset_of(path.stem, gathering.finished(), _items_beside(path))
+
+
+def _inter_in(folder: Path) -> Path:
+    found = sorted(folder.glob("*.inter"))
+    if not found:
+        raise LearningError(f"{folder}: wanted one file NAME.inter, found none; {_other_files(folder)}")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise LearningError(f"{folder}: wanted one file NAME.inter, found {names}")
+    return found[0]
 
 
 def _other_files(folder: Path) -> str:

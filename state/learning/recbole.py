@@ -106,15 +106,6 @@ class Table:
         return Column(name, kind)
 
 
-def read_recbole(folder: Path, options: ReadingOptions) -> Dataset:
-    """The folder's `.inter` file, with its `.item` file where there is one. Raises LearningError."""
-    found = sorted(folder.glob("*.inter"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise LearningError(f"{folder}: wanted one file NAME.inter, found {names}")
-    return read_inter(found[0], options)
-
-
 def read_inter(path: Path, options: ReadingOptions) -> Dataset:
     """One `.inter` file, with the `.item` file beside it where there is one. Raises LearningError."""
     gathering = Gathering(options)

@@ -182,12 +182,12 @@ class Trainer:
             self.model.kind,
             repr([(name, tuple(each.shape)) for name, each in self.model.named_parameters()]),
             msgspec.json.encode(self._schedule).decode(),
-            *self._told(),
+            self._told(),
             *self._begun_from(),
         )
         return xxhash.xxh64_hexdigest("\0".join(parts).encode())
 
-    def _told(self) -> tuple[str, ...]:
+    def _told(self) -> str:
         """What is known of the items, and what is judged by."""
         digest, content = xxhash.xxh64(), self._task.content
         if content is not None:
@@ -195,7 +195,7 @@ class Trainer:
             digest.update(np.ascontiguousarray(content.present).data)
             digest.update(msgspec.json.encode(content.topics))
         digest.update(np.ascontiguousarray(self._task.validation.positions).data)
-        return (digest.hexdigest(),)
+        return digest.hexdigest()
 
     def _begun_from(self) -> tuple[str, ...]:
         if self._task.start is None:

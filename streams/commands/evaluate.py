@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from streams.commands.given_events import events_option
 from streams.commands.written import check_writable, write_found
 from streams.errors import InputError
 from streams.settings import Settings
@@ -18,13 +19,7 @@ QUICK = "random,popularity,recent-popularity,recency-mean,item-knn,content-prior
 
 
 @click.command()
-@click.option(
-    "--from",
-    "source",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="RecBole folder, or a .parquet or .jsonl file.",
-)
+@events_option(required=True)
 @click.option("--protocol", "protocols", type=click.Choice(PROTOCOLS), multiple=True, help="May be repeated.")
 @click.option("--models", default=QUICK, show_default=True, help="Names and folders of artifacts, by commas.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True)

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import click
 
+from streams.commands.given_events import events_option
 from streams.commands.written import check_writable, write_found
 from streams.errors import InputError
 from streams.settings import Settings
 
 
 @click.command()
-@click.option(
-    "--from", "source", type=click.Path(path_type=Path), help="RecBole folder, or a .parquet or .jsonl file."
-)
+@events_option(required=False)
 @click.option("--from-topics", is_flag=True, help="Count what lies in the topics.")
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="So many at most.")
 @click.option(

@@ -6,6 +6,7 @@ from typing import get_args
 import click
 
 from state.settings import StrategyName
+from streams.commands.given_events import events_option
 from streams.errors import InputError
 from streams.settings import Settings
 
@@ -14,13 +15,7 @@ NAMES: tuple[str, ...] = tuple(name for name in get_args(StrategyName) if name !
 
 
 @click.command()
-@click.option(
-    "--from",
-    "source",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="RecBole folder, or a .parquet or .jsonl file.",
-)
+@events_option(required=True)
 @click.option("--strategies", default=",".join(NAMES), show_default=True, help="Names, by commas.")
 @click.option("--events", type=click.IntRange(0), default=0, help="Replay the last so many alone; 0 for all.")
 @click.option("--min-user", type=click.IntRange(0), default=0, help="Leave out users with fewer events.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import click
 import msgspec
 
+from streams.commands.given_events import events_option
 from streams.errors import InputError
 from streams.settings import Settings
 
@@ -18,9 +19,7 @@ TUNED = ("whole", "biases", "ids")
 
 
 @click.command()
-@click.option(
-    "--from", "source", type=click.Path(path_type=Path), help="RecBole folder, or a .parquet or .jsonl file."
-)
+@events_option(required=False)
 @click.option("--from-topics", is_flag=True, help="Learn from what lies in the topics.")
 @click.option("--into", type=click.Path(path_type=Path), required=True, help="Folder of the artifact.")
 @click.option("--model", "kind", type=click.Choice(KINDS), default="interest", show_default=True)
