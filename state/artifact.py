@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from state.errors import ModelError
+from state.errors import UNREADABLE, ModelError
 from state.events import ACTIONS
 from state.fusions import ItemFusion, build_fusion
 from state.fusions.sums import Gated
@@ -318,7 +318,7 @@ def _read(path: Path) -> bytes:
 def _manifest(path: Path) -> Manifest:
     try:
         manifest = msgspec.json.decode(_read(path), type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ModelError(f"{path}: {error}") from error
     if not (0 < len(manifest.version) <= LONGEST_VERSION and manifest.version.isprintable()):
         raise ModelError(

@@ -8,6 +8,11 @@ StateError
 └── StoreError      a store's files cannot be used
 """
 
+import msgspec
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What decoding the bytes of others raises: of text that is no UTF-8 msgspec raises Python's own error."""
+
 
 class StateError(Exception):
     """Root of the errors that `state` raises."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from state.errors import CodecError
+from state.errors import UNREADABLE, CodecError
 from state.events import ACTIONS, Action
 from state.strategies.following import Memory, add_followers
 
@@ -80,7 +80,7 @@ def decode_signal(value: bytes) -> ItemSignal:
     """Raises CodecError for bytes of an unknown version or form."""
     try:
         signal = _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise CodecError(f"not an item signal: {error}") from error
     if signal.version != VERSION:
         raise CodecError(f"item signal of unknown version {signal.version}")

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, Self
 import msgspec
 import numpy as np
 
-from state.errors import StateError
+from state.errors import UNREADABLE, StateError
 from state.items import EncodedItem
 from state.labels.asking import most_useful
 from state.labels.inference import Belief, infer
@@ -70,7 +70,7 @@ class Shelf:
             key = record.key or b""
             try:
                 item = None if record.value is None else _decoder.decode(record.value)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 continue
             if item is None or item.withdrawn:
                 held.pop(key, None)

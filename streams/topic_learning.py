@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from state.errors import UNREADABLE
 from state.events import ACTIONS, Pack, Row, RowKind
 from state.items import EncodedItem
 from state.layout import MODALITY_COUNT, SHARED_DIM
@@ -169,6 +170,6 @@ def _decoded(decoder: msgspec.msgpack.Decoder[DecodedT], record: RawRecord) -> D
     """None for a null, and for what workers set aside as well."""
     try:
         return None if record.value is None else decoder.decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         _log.warning("%s-%d@%d is passed over: %s", record.topic, record.partition, record.offset, error)
         return None

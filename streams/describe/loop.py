@@ -9,10 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
-import msgspec
-
 from encoders.language.base import Description, Request
-from state.errors import StateError
+from state.errors import UNREADABLE, StateError
 from streams.describe.budget import Budget
 from streams.describe.cache import DescriptionCache
 from streams.describe.drift import Glimpse, drift, glimpses
@@ -188,7 +186,7 @@ class DescribeLoop(Relay[Outcome]):
                 continue
             try:
                 glimpse = glimpses.decode(record.value)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 where = f"{record.topic}-{record.partition}@{record.offset}"
                 _log.warning("%s: not an interest: %s", where, error)
                 EVENTS.labels(STAGE, "unreadable").inc()

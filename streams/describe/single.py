@@ -4,12 +4,10 @@ import time
 from contextlib import closing
 from typing import NamedTuple
 
-import msgspec
-
 from encoders.errors import EncodersError
 from encoders.language.base import Description
 from encoders.language.writers import configured_writer
-from state.errors import StateError
+from state.errors import UNREADABLE, StateError
 from state.facts import Facts
 from state.fusion import Fusion
 from streams import kafka, reach
@@ -83,7 +81,7 @@ def _drafter(settings: Settings) -> Drafter:
     for record in read(settings, whole(settings, settings.topics.items_encoded, settled=False)):
         try:
             shelf.apply_record(record.value)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise EngineError(f"{record.topic}-{record.partition}@{record.offset}: {error}") from error
     return Drafter(Fusion(live_model(settings).artifact()), shelf, settings)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import msgspec
 
+from state.errors import UNREADABLE
 from state.events import Pack
 from streams.encode.placing import NOTHING, RawEnd
 from streams.errors import EngineError
@@ -54,7 +55,7 @@ def _covered(source: Consumer, partition: TopicPartition) -> RawEnd:
         step *= 4
         found = NOTHING
         for value in _read(source, TopicPartition(partition.topic, partition.partition, first), last):
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with suppress(*UNREADABLE):
                 pack = _decoder.decode(value)
                 found = (pack.topic, pack.end) if pack.end >= 0 else found
         if found != NOTHING:

@@ -5,8 +5,7 @@ import threading
 import time
 from typing import Protocol
 
-import msgspec
-
+from state.errors import UNREADABLE
 from streams.errors import EngineError, TopicError
 from streams.kafka import (
     OFFSET_BEGINNING,
@@ -135,7 +134,7 @@ class ItemTail:
     def _apply(self, message: Message) -> None:
         try:
             self._view.apply_record(message.value())
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             _log.error(
                 "%s-%s offset %s is no encoded item: %s",
                 self._topic,

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from state.catalogue import Catalogue
-from state.errors import StateError
+from state.errors import UNREADABLE, StateError
 from state.events import ACTIONS, Pack, Row, RowKind
 from state.fusion import Fusion, Outcome, Readouts, item_hash
 from state.profile import Profile, decode_profile, encode_profile, fold_profile
@@ -100,7 +100,7 @@ class InterestsProcessor:
         """Raises RecordError for bytes that are no pack."""
         try:
             pack = self._decoder.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise RecordError("not_a_pack", str(error)) from error
         rows: Sequence[Row] = pack.rows
         refused: Sequence[Refusal] = ()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from state.catalogue import Demand
-from state.errors import StateError
+from state.errors import UNREADABLE, StateError
 from state.store import Store
 from state.strategies.following import Followers, Memory
 from state.trending import ItemDelta, ItemSignal, add, decode_signal, encode_signal, height, height_of
@@ -32,7 +32,7 @@ class SignalsProcessor:
         """Raises RecordError for bytes that are no delta."""
         try:
             return SourceBatch(-1, -1, [self._decoder.decode(value)], [-1])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise RecordError("not_a_delta", str(error)) from error
 
     def keys(self, work: Work[ItemDelta]) -> Iterable[bytes]:

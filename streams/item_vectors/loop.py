@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from state.errors import UNREADABLE
 from state.fusion import Fusion
 from state.items import EncodedItem
 from streams.encode.relay import Relay
@@ -36,7 +37,7 @@ def vectors_of(fusion: Fusion, records: Iterable[RawRecord]) -> Outputs:
     for record in records:
         try:
             item = None if record.value is None else _decoder.decode(record.value)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             _log.warning("%s-%d@%d: not an item: %s", record.topic, record.partition, record.offset, error)
             continue
         found.append((record.key or b"", None if item is None or item.withdrawn else item))
