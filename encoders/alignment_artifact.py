@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 from encoders.alignment import Alignment, ModalityMap, digest
 from encoders.base import SHARED_DIM, Float32, Modality
 from encoders.errors import ArtifactError
+from encoders.whole_file import write_whole
 
 FORMAT = 1
 TENSORS, MANIFEST = "alignment.safetensors", "manifest.json"
@@ -35,7 +36,7 @@ def save_alignment(alignment: Alignment, folder: Path, figures: dict[str, float]
         tensors[f"{modality}.weights"] = mapping.weights
         optional = {"bridge": mapping.bridge, "offset": mapping.offset}
         tensors |= {f"{modality}.{name}": part for name, part in optional.items() if part is not None}
-    save_file(tensors, folder / TENSORS)
+    write_whole(folder / TENSORS, lambda path: save_file(tensors, path))
     found = digest(alignment.maps, alignment.class_vectors)
     manifest = Manifest(FORMAT, alignment.version, found, alignment.encoders, figures or {})
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from encoders.base import Float32
 from encoders.errors import ArtifactError
 from encoders.text.tf_idf import SLOTS, DocumentFrequency
+from encoders.whole_file import write_whole
 
 FORMAT = 1
 TENSORS, MANIFEST = "classics.safetensors", "manifest.json"
@@ -48,7 +49,7 @@ def save_classics(classics: Classics, folder: Path) -> None:
         AXES: np.ascontiguousarray(classics.axes),
     }
     tensors |= {f"{WORDS}{kind}": np.ascontiguousarray(words) for kind, words in classics.words.items()}
-    save_file(tensors, folder / TENSORS)
+    write_whole(folder / TENSORS, lambda path: save_file(tensors, path))
     manifest = Manifest(FORMAT, _digest(tensors), classics.frequency.documents)
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
 

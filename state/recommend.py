@@ -27,7 +27,7 @@ from state.strategies.chosen import CODES, blend_of
 from state.strategies.collaborative import Collaborative
 from state.strategies.demand import Demanded
 from state.strategies.exploring import Explorer
-from state.strategies.field import NO_ROW, Field, FoundField, Items, WholeField, dots
+from state.strategies.field import NO_ROW, Field, FoundField, Items, WholeField, dots, union
 from state.strategies.nearest import NearestRows
 from state.strategies.vectors import heaviest
 
@@ -180,16 +180,21 @@ class Recommender:
         first = np.full((len(asked), count), NO_ROW)
         found = field.nearest(asked, count)
         first[:, : found.shape[1]] = found
-        heads = heaviest(readouts)
-        each = -(-self._by_heads() // len(heads))
-        second = np.concatenate([field.nearest(head, each) for head in heads], axis=1)
-        candidates = np.concatenate([first, second], axis=1)
+        candidates = np.concatenate([first, self._near_a_head(readouts, field)], axis=1)
         valid = (
             (candidates != NO_ROW)
             & ~_repeated(candidates)
             & np.asarray(readouts.interest.any(axis=1))[:, None]
         )
         return _Choice(candidates, dots(self._catalogue, candidates, asked), valid)
+
+    def _near_a_head(self, readouts: Readouts, field: Field) -> Int64:
+        """The rows of the best cosine to any of the heaviest heads, best first: int64 [n, c]."""
+        heads = heaviest(readouts)
+        rows = union([field.nearest(head, self._by_heads()) for head in heads])
+        values = np.max([dots(self._catalogue, rows, head) for head in heads], axis=0)
+        order = np.lexsort((self._items.ties.places.take(rows), -values), axis=1)
+        return np.take_along_axis(rows, order[:, : self._by_heads()], axis=1)
 
     def _by_heads(self) -> int:
         return -(-max(self._settings.candidates, self._settings.top_k) // HEAD_SHARE)
@@ -294,7 +299,7 @@ def _index_of(catalogue: Catalogue, settings: RecommendSettings) -> NearestRows 
     """An index that is kept level with the catalogue from now on; None where none is asked for."""
     if settings.index_above == 0:
         return None
-    index = NearestRows(settings.index_above)
+    index = NearestRows(settings.index_above, settings.index_probes)
     index.changed(catalogue.columns, [], catalogue.rows)
     catalogue.observer = index
     return index

@@ -73,5 +73,7 @@ class RecommendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """At least so long between two slates of one user; what is held back is kept as a record."""
     max_per_category: Annotated[int, Meta(ge=0)] = 0
     """0 means no cap."""
-    index_above: Annotated[int, Meta(ge=0)] = 0
+    index_above: Annotated[int, Meta(ge=0)] = 50_000
     """Items beyond which an index is searched in place of all items; 0 always searches all."""
+    index_probes: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Cells of the index that a search looks into; 0 lets it follow their number."""

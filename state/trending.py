@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from state.errors import UNREADABLE, CodecError
 from state.events import ACTIONS, Action
 from state.strategies.following import Memory, add_followers
+from state.versions import decoded
 
 VERSION = 1
 
@@ -78,13 +78,7 @@ def encode_signal(signal: ItemSignal) -> bytes:
 
 def decode_signal(value: bytes) -> ItemSignal:
     """Raises CodecError for bytes of an unknown version or form."""
-    try:
-        signal = _decoder.decode(value)
-    except UNREADABLE as error:
-        raise CodecError(f"not an item signal: {error}") from error
-    if signal.version != VERSION:
-        raise CodecError(f"item signal of unknown version {signal.version}")
-    return signal
+    return decoded(_decoder, value, "an item signal", VERSION)
 
 
 def add(

@@ -8,9 +8,21 @@ version n + 1, add it to `steps`, and raise `current`. The tests hold bytes of e
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
-from state.errors import CodecError
+from msgspec import msgpack
 
+from state.errors import UNREADABLE, CodecError
+
+
+class Versioned(Protocol):
+    """A record that says its version, and has had one form so far."""
+
+    @property
+    def version(self) -> int: ...
+
+
+RecordT = TypeVar("RecordT", bound=Versioned)
 Step = Callable[[Sequence[bytes]], Sequence[bytes]]
 """Values of one version to the same values of the next, in the same order."""
 
@@ -62,3 +74,14 @@ class Versions:
                 f"{self.current}: let a build between the two rewrite it, or replay the events afresh"
             )
         return step
+
+
+def decoded(decoder: msgpack.Decoder[RecordT], value: bytes, kind: str, version: int) -> RecordT:
+    """A record of the only version that there is. Raises CodecError for bytes of another version or form."""
+    try:
+        record = decoder.decode(value)
+    except UNREADABLE as error:
+        raise CodecError(f"not {kind}: {error}") from error
+    if record.version != version:
+        raise CodecError(f"{kind} of unknown version {record.version}")
+    return record

@@ -20,11 +20,12 @@ from state.learning.contenders import contender
 from state.learning.dataset import Dataset, content_of
 from state.learning.evaluation import EvaluationOptions, Evaluator
 from state.learning.interactions import Float32, ItemContent
-from state.learning.reading import ReadingOptions, read_dataset
+from state.learning.reading import ReadingOptions
 from state.learning.results import Evaluation
 from state.learning.splits import Split, leave_one_out, temporal
 from streams.errors import InputError
 from streams.foreknown import foreknown
+from streams.given_data import given_dataset
 from streams.progress import progress
 from streams.replay_results import ReplayResult
 from streams.settings import Settings
@@ -71,7 +72,7 @@ def findings_of(wanted: Wanted, settings: Settings, command: str) -> Findings:
     where no model could be learnt."""
     findings = Findings(command)
     try:
-        dataset = read_dataset(wanted.source, wanted.reading)
+        dataset = given_dataset(wanted.source, wanted.reading)
         splits = [
             split_by(protocol, dataset, wanted) for protocol in wanted.protocols if protocol != PREQUENTIAL
         ]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from state.errors import StateError
 from state.learning.gain import Gain, gains, modalities_of, topics_of
-from state.learning.reading import ReadingOptions, read_dataset
+from state.learning.reading import ReadingOptions
 from streams.errors import InputError
+from streams.given_data import given_dataset
 from streams.progress import progress
 from streams.settings import Settings
 from streams.topic_learning import offsets, read_topics
@@ -15,7 +16,7 @@ def gains_in(source: Path | None, reading: ReadingOptions, settings: Settings) -
     """Of `source`, or of the topics where it is None. Raises InputError and TopicError."""
     try:
         if source is not None:
-            dataset = read_dataset(source, reading)
+            dataset = given_dataset(source, reading)
             return gains(dataset.interactions, topics_of(dataset.topics))
         with progress("reading the topics", offsets(settings)) as tell:
             events, content, _ = read_topics(settings, tell)

@@ -7,16 +7,14 @@ from typing import Any
 import msgspec
 
 from state.holdings import HeldProfile, HeldState, Names, held_profile, held_state
-from streams import kafka, reach
 from streams.engine.processor import KIND_HELD
 from streams.interests.aliases import KIND_ALIASES, aliases_of
 from streams.interests.identity import user_topics
 from streams.interests.marks import Mark, mark_key
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
 from streams.models.live import live_model
-from streams.partitioning import partition_of
 from streams.raw import RawRecord
-from streams.reading import Stretch, read, whole
+from streams.reading import homes, read, whole
 from streams.settings import Settings
 
 Tell = Callable[[int], None]
@@ -65,7 +63,7 @@ def read_holdings(settings: Settings, user_id: str, tell: Tell = lambda _: None)
     """
     user = user_id.encode()
     changelog = live_model(settings).changelog
-    stretches = _homes(settings, [changelog, *user_topics(settings)], user)
+    stretches = homes(settings, [changelog, *user_topics(settings)], user)
     kept: dict[tuple[str, bytes], bytes | None] = {}
     wanted = {kind + user for kind in (KIND_FUSION, KIND_PROFILE, KIND_HELD, KIND_ALIASES)}
     wanted |= {mark_key(user_id), user}
@@ -117,23 +115,6 @@ def _names(record: RawRecord, user_id: str) -> bool:
         return _about.decode(record.value).user_id == user_id
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return False
-
-
-def _homes(settings: Settings, topics: list[str], user: bytes) -> list[Stretch]:
-    """The user's partition of each topic."""
-    client = kafka.consumer(settings.kafka, f"penchant-{settings.app.name}-holdings")
-    try:
-        counts = reach.partitions(client, settings, topics)
-        return [
-            Stretch(topic, partition_of(user, counts[topic]), *_marks(client, topic, user, counts[topic]))
-            for topic in topics
-        ]
-    finally:
-        client.close()
-
-
-def _marks(client: kafka.Consumer, topic: str, user: bytes, partitions: int) -> tuple[int, int]:
-    return reach.marks(client, topic, partition_of(user, partitions))
 
 
 def _item_ids(settings: Settings) -> Iterator[str]:

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import replace
 
+from state.unknown_fields import UnknownFields
 from streams.encode.parsing import parse_item
 from streams.errors import InputError, RecordError
 from streams.raw import RawRecord
-from streams.records import Item, MediaReference
+from streams.records import Item, MediaReference, fields_of
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 TABLES = {".csv": ",", ".tsv": "\t"}
@@ -56,10 +57,13 @@ Entry = Found | Bad | Skipped
 
 
 class ItemSource(Protocol):
-    """Items in a fixed order. `total` is where `position` ends, in `unit`."""
+    """Items in a fixed order. `total` is where `position` ends, in `unit`; `unknown` counts what is read."""
 
     @property
     def total(self) -> int: ...
+
+    @property
+    def unknown(self) -> UnknownFields: ...
 
     @property
     def unit(self) -> Literal["bytes", "files"]: ...
@@ -92,6 +96,7 @@ class JsonLines:
         self._path = path
         self._decoder = msgspec.json.Decoder(Item)
         self.total = path.stat().st_size
+        self.unknown = UnknownFields(fields_of(Item))
 
     def __iter__(self) -> Iterator[Entry]:
         position = 0
@@ -108,7 +113,10 @@ class JsonLines:
             return Bad(where, position, str(error))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             return Bad(where, position, f"not JSON: {error}")
-        return checked(where, position, item, self._path.parent)
+        entry = checked(where, position, item, self._path.parent)
+        if isinstance(entry, Found):
+            self.unknown.look_at(line)
+        return entry
 
 
 class ItemTable:
@@ -122,6 +130,7 @@ class ItemTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.total = path.stat().st_size
+        self.unknown = UnknownFields(fields_of(Item))
 
     def __iter__(self) -> Iterator[Entry]:
         csv.field_size_limit(LONGEST_FIELD)

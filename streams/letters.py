@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from state.times import LATEST
 from streams.dead_letters import RECORD_TIME, TOPIC_ID, TRUNCATED, DeadLetter, original_headers
-from streams.encode.timestamps import LATEST
 from streams.raw import RawRecord, header
 from streams.reading import Stretch, read, whole
 from streams.settings import Settings

@@ -8,9 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from state.unknown_fields import UnknownFields
 from streams.errors import InputError
 from streams.item_sources import Bad, Entry, Skipped, checked
-from streams.records import Item, MediaReference, ModalityName
+from streams.records import Item, MediaReference, ModalityName, fields_of
 
 SUFFIXES: dict[str, ModalityName] = {
     **dict.fromkeys((".txt", ".md"), "text"),
@@ -36,6 +37,7 @@ class MediaFolder:
         self.total = sum(len(names) for _, names in self._folders())
         if self.total == 0:
             raise InputError(f"{path}: an empty folder")
+        self.unknown = UnknownFields(fields_of(Item))
 
     def __iter__(self) -> Iterator[Entry]:
         position = 0

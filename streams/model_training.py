@@ -17,7 +17,7 @@ from state.errors import LearningError, StateError
 from state.learning.gain import best_topics
 from state.learning.interactions import Bool, Interactions, ItemContent
 from state.learning.protocol import Targets, Task
-from state.learning.reading import ReadingOptions, read_dataset
+from state.learning.reading import ReadingOptions
 from state.learning.saving import Report, save_model
 from state.learning.search import Tried, search
 from state.learning.sequential import INTEREST, Plan, Trained, device_of, train
@@ -28,6 +28,7 @@ from streams.encode.configured_media import configured_bank
 from streams.encode.instance import Instance
 from streams.errors import InputError
 from streams.evaluation import encoded
+from streams.given_data import given_dataset
 from streams.progress import progress
 from streams.settings import Settings
 from streams.topic_learning import offsets, read_topics
@@ -188,7 +189,7 @@ def _data(wanted: Training, settings: Settings) -> tuple[Interactions, ItemConte
     if wanted.source is None:
         with progress("reading the topics", offsets(settings)) as tell:
             return read_topics(settings, tell)
-    dataset = read_dataset(wanted.source, wanted.reading)
+    dataset = given_dataset(wanted.source, wanted.reading)
     if wanted.best_topics:
         learnt = dataset.interactions.subset(_learnt_from(dataset.interactions, wanted.validation_share))
         dataset = dataset.of_topics(best_topics(learnt, dataset.topics, wanted.best_topics))

@@ -1,11 +1,12 @@
 """Reads stretches of partitions up to ends that are known before, as commands need it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from streams import kafka, reach
 from streams.errors import TopicError
+from streams.partitioning import partition_of
 from streams.raw import RawRecord, header_pairs
 from streams.settings import Settings
 
@@ -35,6 +36,17 @@ def whole(settings: Settings, topic: str, settled: bool) -> list[Stretch]:
     try:
         count = reach.partitions(client, settings, [topic])[topic]
         return [Stretch(topic, number, *reach.marks(client, topic, number)) for number in range(count)]
+    finally:
+        client.close()
+
+
+def homes(settings: Settings, topics: Sequence[str], key: bytes) -> list[Stretch]:
+    """The key's own partition of each topic, as of now. Raises TopicError."""
+    client = kafka.consumer(settings.kafka, _group(settings))
+    try:
+        counts = reach.partitions(client, settings, topics)
+        places = ((topic, partition_of(key, counts[topic])) for topic in topics)
+        return [Stretch(*place, *reach.marks(client, *place)) for place in places]
     finally:
         client.close()
 

@@ -55,6 +55,11 @@ class Item(msgspec.Struct, omit_defaults=True):
     attributes: dict[str, str | float | bool | None] = {}
 
 
+def fields_of(record: type[Interaction] | type[Item]) -> tuple[str, ...]:
+    """Names of its fields, and of those of its media as `media.uri`."""
+    return (*record.__struct_fields__, *(f"media.{name}" for name in MediaReference.__struct_fields__))
+
+
 class Head(msgspec.Struct, gc=False):
     """Interest at one time scale. `half_life_seconds` is null for the head that never forgets."""
 

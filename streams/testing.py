@@ -105,6 +105,10 @@ class MemoryJournal:
             if records:
                 yield Chunk({key: value for _, key, value in records}, len(records), records[-1][0] + 1)
 
+    def undone(self, offset: int) -> bool:
+        """No broker, so nothing that it could forget."""
+        return False
+
     def produce(self, outputs: Sequence[Output], changes: Changes) -> None:
         self._log.check(self._partition, self._owner)
         self._pending = (changes, outputs)

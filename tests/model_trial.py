@@ -14,7 +14,7 @@ from streams.demo.stage import WorkerProcess, environment
 from streams.models.faults import COMMAND_POINTS, VARIABLE
 from streams.settings import Settings
 from tests.encode_harness import until
-from tests.models_world import Feed, Seen, saved, seen
+from tests.models_world import Feed, Seen, all_shown, saved, seen
 
 SECONDS = 120.0
 
@@ -76,7 +76,7 @@ def promoted_under_fire(settings: Settings, folder: Path, point: str, workers: i
             assert asked.returncode == 0, told
             before = feed.count
             until("events after it", lambda: feed.count > before + 50)
-        until("all outputs", lambda: len(seen(settings).causes) >= feed.count)
+        all_shown(settings, feed)
     finally:
         for each in running:
             each.stop()

@@ -17,6 +17,7 @@ from state.prior import content_prior
 from streams import kafka
 from streams.partitioning import partition_of
 from streams.settings import Settings
+from tests.encode_harness import until
 from tests.integration.conftest import read_all
 from tests.tastes import item, row
 
@@ -158,3 +159,8 @@ def assert_states(states: dict[bytes, bytes], feed: Feed, artifact: Artifact) ->
     found = fusion.read([states[user.encode()] for user in users])
     for name in ("interest", "heads", "head_weights", "event_count", "time_ms", "version"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-5, err_msg=name)
+
+
+def all_shown(settings: Settings, feed: Feed) -> None:
+    """Waits until readers have seen what came of each event."""
+    until("all outputs", lambda: len(seen(settings).causes) >= feed.count)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from encoders.adapters.objectives import Figures
 from encoders.adapters.settings import AdapterPlan
 from encoders.errors import ArtifactError
+from encoders.whole_file import write_whole
 
 FORMAT = 1
 TENSORS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
@@ -45,7 +46,8 @@ def save_adapter(folder: Path, tensors: Tensors, config: Any, manifest: AdapterM
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
-    save_file({name: each.contiguous() for name, each in tensors.items()}, folder / TENSORS, {"format": "pt"})
+    numbers = {name: each.contiguous() for name, each in tensors.items()}
+    write_whole(folder / TENSORS, lambda path: save_file(numbers, path, {"format": "pt"}))
     config.save_pretrained(str(folder))
     manifest = msgspec.structs.replace(manifest, digest=digest_of(folder))
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))

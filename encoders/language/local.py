@@ -1,5 +1,6 @@
 """A causal language model in this process, in the format of `transformers` or as a GGUF file."""
 
+import logging
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ from encoders.language.prompt import Message
 from encoders.language.settings import LanguageSettings
 from encoders.language.tags import keywords_of, tags_of
 
+LOGGER = logging.getLogger(__name__)
+
 GGUF_PACKAGES = ("gguf", "accelerate")
 
 
@@ -33,7 +36,12 @@ class LocalModel:
         self._settings = settings
         self._device = resolve_device(settings.device)
         self._files = local_files(settings)
+        # It takes from seconds to minutes, in which a worker is silent otherwise.
+        LOGGER.info("loading the language model %s", settings.model)
+        started = time.monotonic()
         self._tokenizer, self._model = _loaded(self._files, settings, self._device)
+        seconds = time.monotonic() - started
+        LOGGER.info("%s is loaded on %s after %.1f s", settings.model, self._device, seconds)
         self.name = settings.model
         options = (settings.prompt, settings.max_new_tokens, settings.temperature, settings.max_sentences)
         weights = xxhash.xxh3_64_hexdigest(f"{self._files.stamp} {settings.dtype} {options}".encode())

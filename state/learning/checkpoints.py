@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from state.errors import LearningError
+from state.whole_file import write_whole
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -33,11 +34,10 @@ class Course(msgspec.Struct):
 def save_checkpoint(folder: Path, course: Course, tensors: dict[str, Tensor]) -> None:
     """Tensors by name, which the course goes with."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f"{CHECKPOINT}.new"
     kept = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
     told = msgspec.json.encode(course).decode()
-    save_file(kept, beside, {"course": told, "digest": _digest(told, kept)})
-    beside.replace(folder / CHECKPOINT)
+    notes = {"course": told, "digest": _digest(told, kept)}
+    write_whole(folder / CHECKPOINT, lambda path: save_file(kept, path, notes))
 
 
 def load_checkpoint(folder: Path, run: str) -> tuple[Course, dict[str, Tensor]] | None:

@@ -17,6 +17,7 @@ ABLATION = (
     "without-decay",
     "without-actions",
     "without-content",
+    "without-categories",
     "without-ids",
 )
 """What `state.learning.sequential` knows to leave out of the interest model."""

@@ -38,6 +38,8 @@ class Dataset:
     words: tuple[str, ...]
     topics: tuple[tuple[str, ...], ...]
     published_ms: Int64 | None
+    unknown: str = ""
+    """Fields that nothing reads, and how many records have them, as they are told."""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -56,10 +58,11 @@ class Dataset:
         return replace(self, topics=topics)
 
 
-def dataset_of(name: str, interactions: Interactions, facts: dict[str, Facts]) -> Dataset:
+def dataset_of(name: str, interactions: Interactions, facts: dict[str, Facts], unknown: str = "") -> Dataset:
     """Joins events and items by id; items without an event are left out. LearningError where none is left."""
     if not len(interactions):
-        raise LearningError(f"{name}: no event is left to learn from")
+        beside = f"; fields that nothing reads: {unknown}" if unknown else ""
+        raise LearningError(f"{name}: no event is left to learn from{beside}")
     each = [facts.get(item_id, Facts()) for item_id in interactions.item_ids]
     published = None
     if any(one.published_ms is not None for one in each):
@@ -70,7 +73,7 @@ def dataset_of(name: str, interactions: Interactions, facts: dict[str, Facts]) -
             [own if when is None else when for own, when in zip(first.tolist(), told, strict=True)], np.int64
         )
     words = tuple(one.text for one in each)
-    return Dataset(name, interactions, words, tuple(one.topics for one in each), published)
+    return Dataset(name, interactions, words, tuple(one.topics for one in each), published, unknown)
 
 
 def content_of(dataset: Dataset, encode: EncodeTexts, space: str = "") -> ItemContent | None:

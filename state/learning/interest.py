@@ -1,6 +1,7 @@
 """The interest model as it is trained: every event of a sequence at once, by the formulas of
 `state.artifact.Weights`. A test holds it equal to what serves."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import msgspec
@@ -13,18 +14,19 @@ from state.artifact import DWELL_BUCKETS
 from state.events import ACTIONS
 from state.heads import DISLIKE_RATE, RATES, SCORE_LIMIT
 from state.layout import DIM, HEAD_COUNT, HEAD_DIM
-from state.learning.bands import CHUNK, Bands
+from state.learning.bands import CHUNK, Bands, chunks_of
 from state.learning.dropout import Dropout
 from state.learning.interactions import Bool, ItemContent
-from state.learning.model import Asked, SequenceModel, Told, chosen
+from state.learning.model import Asked, SequenceModel, Told
 from state.learning.sequences import KEPT, Batch
-from state.learning.sums import Bank, Timing
+from state.learning.sums import Bank, Sums, Timing
 from state.learning.tower import Dropping, ItemTower, stored
 from state.learning.window import BACK, Attention, Looks, Window
 from state.signals import REJECTING
 
 EPSILON = 1e-8
 """Of `state.rowwise.LayerNorm`."""
+_MEANS, _MASSES = slice(0, HEAD_COUNT * HEAD_DIM), slice(HEAD_COUNT * HEAD_DIM, None)
 GATED = HEAD_COUNT * HEAD_DIM + HEAD_COUNT
 _LARGEST_MASS = 60.0
 
@@ -33,7 +35,7 @@ class InterestShape(msgspec.Struct, frozen=True):
     """Sizes of the model, what training hides of it, and what it goes without, to see what that is worth."""
 
     event_hidden: int = 128
-    readout_hidden: int = 256
+    readout_hidden: int = 128
     attention: int = 2
     attention_dim: int = 32
     review: int = 0
@@ -54,6 +56,8 @@ class InterestShape(msgspec.Struct, frozen=True):
     actions: bool = True
     """What the user did, its weight and dwell time; without, every event is a view. Does not serve."""
     content: bool = True
+    categories: bool = True
+    """What items of a category have in common beside their content."""
     ids: bool = True
 
 
@@ -107,6 +111,8 @@ class InterestModel(SequenceModel):
         self.shape = shape
         self.items = len(known)
         told = content if shape.content else None
+        if told is not None and not shape.categories:
+            told = replace(told, topics=((),) * self.items)
         dropping = Dropping(shape.modality_dropout, shape.id_dropout)
         self.tower = ItemTower(known, told, shape.ids, dropping)
         self.dropout = Dropout(shape.dropout)
@@ -151,10 +157,12 @@ class InterestModel(SequenceModel):
         some = (taken < len(found))[:, None]
         vectors = stored(embedding(taken.clamp(max=len(found) - 1), made) * some)
         usable = torch.cat([self.tower.usable()[found], self.seen.new_zeros(1)])
-        events = (vectors.view(*batch.item.shape, DIM), usable[taken].view(batch.item.shape))
-        interest, disliked = self._interest(self._plain(batch), *events, asked)
-        query = (interest - disliked) * self.sharpness.exp()
-        return Told(query, made[places[batch.item.numel() :]], interest)
+        vectors = vectors.view(*batch.item.shape, DIM)
+        events = (vectors, usable[taken].view(batch.item.shape))
+        interest, wanted = self._interest(self._plain(batch), events, asked)
+        if asked is None:
+            interest, wanted = interest.view(vectors.shape), wanted.view(vectors.shape)
+        return Told(wanted * self.sharpness.exp(), made[places[batch.item.numel() :]], interest)
 
     def _plain(self, batch: Batch) -> Batch:
         """The batch as a model sees it to which actions are nothing."""
@@ -170,42 +178,66 @@ class InterestModel(SequenceModel):
         )
 
     def _interest(
-        self, batch: Batch, vectors: Tensor, usable: Tensor, asked: Asked | None
+        self, batch: Batch, events: tuple[Tensor, Tensor], asked: Asked | None
     ) -> tuple[Tensor, Tensor]:
-        """h and what the dislike bank takes off it, [b, l, DIM] or [r, DIM] of what is asked for, given
-        z [b, l, DIM] of the events' items."""
+        """h, and h less what the dislike bank takes off it, both [r, DIM] of what is asked for or [b l, DIM],
+        given z [b, l, DIM] of the events' items and which of these there are [b, l]."""
+        vectors, usable = events
         x = self._events(batch, vectors)
+        keys = self.event_norm(x)
         present = self._seen(usable & (batch.weight > 0))
         weight = torch.log(torch.where(batch.weight > 0, batch.weight, 1.0))
-        keys = self.event_norm(x)
-        bands = Bands(x.shape[1], BACK, x.device)
-        window = Window(
-            bands, Looks(keys, batch.action, weight, batch.time, present, batch.until), self.shape.decay
-        )
-        x_latest, query = self._query(batch, window, x, keys)
-        near = bands if batch.unlikes else Bands(x.shape[1], 0, x.device)
+        kept, at = self._asked(asked, x.shape[1])
+        bands = Bands(x.shape[1], BACK, x.device, kept)
+        looks = Looks(keys, batch.action, weight, batch.time, present, batch.until)
+        window = Window(bands, looks, self.shape.decay)
+        latest, asking = self._query(batch, window, x, keys)
+        near = bands if batch.unlikes else Bands(x.shape[1], 0, x.device, kept)
         admitted = present & self.admitted[batch.action]
         bank = Bank(near, Timing(batch.time, admitted, batch.until), self.head_rates)
         scores = SCORE_LIMIT.item() * torch.tanh(keys @ self.head_query.T / SCORE_LIMIT.item())
         logits = scores + embedding(batch.action, self.head_action) + weight[..., None]
-        long = bank.read(logits, torch.einsum("bld,kde->blke", keys, self.head_value))
-        # A second look needs its neighbours; all else is worked out where it is asked for alone.
-        early, late = (None, asked) if self.review.heads else (asked, None)
-        latest = chosen(x_latest, early)
-        out = self.readout_latest * latest
+        long = bank.read(logits, keys, self.head_value)
+        # A second look is at whole chunks; in training, picking rows out early costs what it saves.
+        early, late = (None, at) if self.review.heads or self.training else (at, None)
+        out = self._looked(window, (_rows(latest, early), asking), long, early)
+        out = out if late is None else out[late]
+        interest = normalize(self.readout_norm(self.readout(out, self.dropout)), dim=-1)
+        interest = torch.where(_rows(long.exists, at)[..., -1:], interest, 0.0)
+        disliked = self._disliked(batch, near, (present, weight, vectors))
+        return interest, interest if disliked is None else interest - _rows(disliked, at)
+
+    def _looked(self, window: Window, latest: tuple[Tensor, Tensor], long: Sums, at: Tensor | None) -> Tensor:
+        """What the latest event, the heads and the ring say [r, DIM], of the places `at`."""
+        own, asking = latest
+        out = self.readout_latest * own
         if self.shape.heads:
-            mass = torch.log1p(torch.exp(chosen(long.log_mass, early).clamp(max=_LARGEST_MASS)))
-            facts = torch.cat([chosen(long.means, early).flatten(-2), mass], dim=-1)
-            gates = silu(latest @ self.readout_gate + self.readout_gate_bias)
-            out = out + self.dropout((facts * gates) @ self.readout_out)
+            out = out + self.dropout(self._remembered(own, _rows(long.means, at), _rows(long.log_mass, at)))
         if self.attention.heads:
-            out = out + self.dropout(chosen(self.attention(window, query), early))
+            out = out + self.dropout(_rows(self.attention(window, asking), at))
         if self.review.heads:
             out = self.review_norm(out)
-            out = out + self.dropout(self.review(window, out))
-        interest = normalize(self.readout_norm(self.readout(chosen(out, late), self.dropout)), dim=-1)
-        interest = torch.where(chosen(long.exists, asked)[..., -1:], interest, 0.0)
-        return interest, chosen(self._disliked(batch, near, (present, weight, vectors)), asked)
+            out = out + self.dropout(self.review(window, out.view(asking.shape)).flatten(0, 1))
+        return out
+
+    def _asked(self, asked: Asked | None, length: int) -> tuple[Tensor | None, Tensor | None]:
+        """The chunks that are read, None for all, and the places among their events of what is asked for."""
+        if asked is None:
+            return None, None
+        if self.training:
+            return None, asked[0] * length + asked[1]
+        return chunks_of(asked, length)
+
+    def _remembered(self, latest: Tensor, means: Tensor, log_mass: Tensor) -> Tensor:
+        """What the heads hold [r, HEAD_COUNT, HEAD_DIM], and its masses [r, HEAD_COUNT], gated by the latest
+        event: [r, DIM]."""
+        mass = torch.log1p(torch.exp(log_mass.clamp(max=_LARGEST_MASS)))
+        told = latest.new_zeros(())
+        # To put them side by side first would copy what is widest.
+        for facts, own in zip((means.flatten(1), mass), (_MEANS, _MASSES), strict=True):
+            gates = silu(torch.addmm(self.readout_gate_bias[own], latest, self.readout_gate[:, own]))
+            told = told + (facts * gates) @ self.readout_out[own]
+        return told
 
     def _seen(self, present: Tensor) -> Tensor:
         """Which events count, bool [b, l]: in training, by chance, not all that are there."""
@@ -217,29 +249,39 @@ class InterestModel(SequenceModel):
     def _events(self, batch: Batch, vectors: Tensor) -> Tensor:
         y = self.dropout(vectors)
         if self.shape.actions:
-            y = y + embedding(batch.action, self.event_action) + embedding(batch.dwell, self.event_dwell)
+            both = (self.event_action[:, None] + self.event_dwell).flatten(0, 1)
+            y = y + embedding(batch.action * DWELL_BUCKETS + batch.dwell, both)
         x: Tensor = self.event(y, self.dropout)
         return x
 
     def _query(self, batch: Batch, window: Window, x: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """x_T and LN(x_T) of the latest event that asks, [b, l, DIM]; zero where there is none."""
+        """x_T and LN(x_T) of the latest event that asks, [n, CHUNK, DIM]; zero where there is none."""
         place, found = window.latest(self.admitted[batch.action])
-        rows = place[..., None].expand(-1, -1, DIM)
-        some = found[..., None]
-        return x.gather(1, rows) * some, keys.gather(1, rows) * some
+        rows = place.view(-1, 1).expand(-1, DIM)
+        latest, asking = (
+            values.flatten(0, 1).gather(0, rows).view(*place.shape, DIM) for values in (x, keys)
+        )
+        return latest * found[..., None], asking * found[..., None]
 
-    def _disliked(self, batch: Batch, bands: Bands, events: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """The mean of what was rejected, scaled by mass / (1 + mass) (`state.ranking.queries`)."""
+    def _disliked(self, batch: Batch, bands: Bands, events: tuple[Tensor, Tensor, Tensor]) -> Tensor | None:
+        """The mean of what was rejected, scaled by mass / (1 + mass) (`state.ranking.queries`),
+        [n, CHUNK, DIM]; None where nothing was."""
         present, weight, vectors = events
         if not batch.rejects:
-            return torch.zeros_like(vectors)
+            return None
         counted = present & ~self.admitted[batch.action]
         logits = (self.dislike_action[batch.action] + weight)[..., None]
         bank = Bank(bands, Timing(batch.time, counted, batch.until), self.dislike_rate)
-        sums = bank.read(logits, vectors[:, :, None])
+        sums = bank.read(logits, vectors, torch.eye(DIM, device=vectors.device)[None])
         mass = torch.exp(sums.log_mass)
         faded: Tensor = sums.means[:, :, 0] * (mass / (1 + mass))
         return faded
+
+
+def _rows(values: Tensor, at: Tensor | None) -> Tensor:
+    """[r, ...] of the places `at` of values [n, CHUNK, ...]; all where that is None."""
+    rows = values.flatten(0, 1)
+    return rows if at is None else rows[at]
 
 
 def _places(items: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from state.learning.interest import InterestModel
-from state.learning.model import SequenceModel, Told
+from state.learning.model import Asked, SequenceModel, Told
 from state.learning.sequences import NO_ITEM, UNJUDGED, Batch
 from state.learning.taken import Taken, nothing_taken, taken_before
 
@@ -127,14 +127,16 @@ class Objective:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The mean over what is foretold. Zero where a batch has nothing."""
-        asked = (batch.wanted != NO_ITEM) & (self._column[batch.wanted.clamp(min=0)] != NO_ITEM)
+        known = (batch.wanted != NO_ITEM) & (self._column[batch.wanted.clamp(min=0)] != NO_ITEM)
+        rows, places = torch.nonzero(known, as_tuple=True)
+        asked = (rows, places)
         targets = self._column[batch.wanted[asked]]
         rejected = batch.rejected[asked] & self._settings.avoid
         if self._whole:
-            told = self._model(batch, self._candidates)
-            own, queries = told.vectors[targets], told.queries[asked]
+            told = self._model(batch, self._candidates, asked)
+            own = told.vectors[targets]
             wanted = Wanted(targets, rejected, self._taken(batch, asked, self._column, len(self._candidates)))
-            ranking = _WholeSoftmax.apply(queries.float(), told.vectors.float(), wanted)
+            ranking = _WholeSoftmax.apply(told.queries.float(), told.vectors.float(), wanted)
         else:
             told, own, losses = self._sampled(batch, asked, targets)
             chance = torch.exp(-losses).clamp(max=_NEAR_ONE)
@@ -144,15 +146,15 @@ class Objective:
             loss = loss + self._judged(self._model, (told, own), batch, asked)
         return loss
 
-    def _taken(self, batch: Batch, asked: Tensor, column: Tensor, count: int) -> Taken:
+    def _taken(self, batch: Batch, asked: Asked, column: Tensor, count: int) -> Taken:
         """Of `count` items, which stand in the columns `column` [items]."""
         if self._settings.taken:
             return nothing_taken(batch, asked, count)
         return taken_before(batch, asked, column, count)
 
-    def _sampled(self, batch: Batch, asked: Tensor, targets: Tensor) -> tuple[Told, Tensor, Tensor]:
+    def _sampled(self, batch: Batch, asked: Asked, targets: Tensor) -> tuple[Told, Tensor, Tensor]:
         drawn = torch.multinomial(self._chances, self._settings.negatives, replacement=True)
-        told = self._model(batch, self._candidates[torch.cat([targets, drawn])])
+        told = self._model(batch, self._candidates[torch.cat([targets, drawn])], asked)
         own, others = told.vectors[: len(targets)], told.vectors[len(targets) :]
         often = torch.log(self._chances * self._settings.negatives)
         same = targets[:, None] == drawn
@@ -162,11 +164,11 @@ class Objective:
         hidden = same.new_zeros(len(targets), len(known) + 1)
         same |= hidden.scatter_(1, taken.hidden(slice(None)), True)[:, columns]
         corrections = often[drawn].expand(same.shape).masked_fill(same, torch.inf)
-        losses = sampled_softmax(told.queries[asked], own, others, (often[targets], corrections))
+        losses = sampled_softmax(told.queries, own, others, (often[targets], corrections))
         return told, own, losses
 
-    def _judged(self, model: InterestModel, told: tuple[Told, Tensor], batch: Batch, asked: Tensor) -> Tensor:
-        user, item = told[0].user[asked], told[1]
+    def _judged(self, model: InterestModel, told: tuple[Told, Tensor], batch: Batch, asked: Asked) -> Tensor:
+        user, item = told[0].user, told[1]
         liked, rating = batch.liked[asked], batch.rating[asked]
         total = user.new_zeros(())
         judged = liked != UNJUDGED

@@ -23,6 +23,7 @@ from state.learning.dataset import Dataset, Facts, dataset_of
 from state.learning.gathering import Event, Gathering, ReadingOptions
 from state.learning.recbole import read_inter
 from state.times import told_event_time, told_time
+from state.unknown_fields import UnknownFields
 
 if TYPE_CHECKING:
     import pyarrow
@@ -32,8 +33,13 @@ __all__ = ["ReadingOptions", "read_dataset"]
 ITEMS = "items.jsonl"
 LINES = (".jsonl", ".ndjson", ".json")
 """How names of JSON lines end."""
+_UNREAD_OF_EVENTS = ("event_id", "text", "media", "context")
+_UNREAD_OF_ITEMS = ("media", "expires_at", "available", "attributes")
+"""Fields that the topics' records have and that tell nothing here."""
 _CODES = {str(action): code for code, action in enumerate(ACTIONS)}
 _BATCH = 65_536
+_RATING = "rating"
+"""Of Parquet alone."""
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
@@ -60,6 +66,10 @@ class _Item(msgspec.Struct):
     published_at: int | float | str | None = None
 
 
+EVENT_FIELDS = (*_Line.__struct_fields__, *_UNREAD_OF_EVENTS)
+ITEM_FIELDS = (*_Item.__struct_fields__, *_UNREAD_OF_ITEMS)
+
+
 def read_dataset(path: Path, options: ReadingOptions | None = None) -> Dataset:
     """What lies at a path. Raises LearningError, which names the file and the line."""
     chosen = options or ReadingOptions()
@@ -67,16 +77,20 @@ def read_dataset(path: Path, options: ReadingOptions | None = None) -> Dataset:
         return read_inter(_inter_in(path), chosen)
     if not path.exists():
         raise LearningError(f"{path}: there is no such file or folder")
-    gathering = Gathering(chosen)
+    gathering, unknown = Gathering(chosen), UnknownFields(EVENT_FIELDS)
     if path.suffix == ".inter":
         return read_inter(path, chosen)
     if path.suffix == ".parquet":
-        _read_parquet(path, gathering)
+        _read_parquet(path, gathering, unknown)
     elif path.suffix in LINES:
-        _read_lines(path, gathering)
+        _read_lines(path, gathering, unknown)
     else:
         raise LearningError(f"{path}: wanted a folder with a .inter file, or a .parquet or .jsonl file")
-    return dataset_of(path.stem, gathering.finished(), _items_beside(path))
+    of_items = UnknownFields(ITEM_FIELDS)
+    facts = _items_beside(path, of_items)
+    seen = {path.name: unknown.told(), ITEMS: of_items.told()}
+    told = [f"{name}: {each}" for name, each in seen.items() if each]
+    return dataset_of(path.stem, gathering.finished(), facts, "; ".join(told))
 
 
 def _inter_in(folder: Path) -> Path:
@@ -99,8 +113,8 @@ def _other_files(folder: Path) -> str:
     return f"of JSON lines and Parquet name the file, here {first}, with {ITEMS} beside it"
 
 
-def _read_lines(path: Path, gathering: Gathering) -> None:
-    for where, line in _records(path, _Line):
+def _read_lines(path: Path, gathering: Gathering, unknown: UnknownFields) -> None:
+    for where, line in _records(path, _Line, unknown):
         if line.item_id is None:
             continue
         code = _CODES.get(line.action)
@@ -126,12 +140,12 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _items_beside(path: Path) -> dict[str, Facts]:
+def _items_beside(path: Path, unknown: UnknownFields) -> dict[str, Facts]:
     beside = path.with_name(ITEMS)
     if not beside.exists() or beside == path:
         return {}
     facts = {}
-    for where, item in _records(beside, _Item):
+    for where, item in _records(beside, _Item, unknown):
         topics = tuple(dict.fromkeys((*item.categories, *item.tags)))
         text = ". ".join(part for part in (item.title, item.description) if part)
         try:
@@ -142,7 +156,7 @@ def _items_beside(path: Path) -> dict[str, Facts]:
     return facts
 
 
-def _records(path: Path, kind: type[Shape]) -> Iterator[tuple[str, Shape]]:
+def _records(path: Path, kind: type[Shape], unknown: UnknownFields) -> Iterator[tuple[str, Shape]]:
     """Each record with where it stands."""
     decoder = msgspec.json.Decoder(kind)
     try:
@@ -152,6 +166,7 @@ def _records(path: Path, kind: type[Shape]) -> Iterator[tuple[str, Shape]]:
                 if text.strip():
                     where = f"{path}: line {number}"
                     yield where, _decoded(decoder, text, where)
+                    unknown.look_at(text)
     except OSError as error:
         raise LearningError(f"{path}: {error}") from error
 
@@ -167,7 +182,7 @@ def _decoded(decoder: "msgspec.json.Decoder[Shape]", line: bytes, where: str) ->
         raise LearningError(f"{where}: nested too deeply") from None
 
 
-def _read_parquet(path: Path, gathering: Gathering) -> None:
+def _read_parquet(path: Path, gathering: Gathering, unknown: UnknownFields) -> None:
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
@@ -184,7 +199,8 @@ def _read_parquet(path: Path, gathering: Gathering) -> None:
             missing = {"user_id", "item_id", "timestamp"} - names
             if missing:
                 raise LearningError(f"{path}: no column {', '.join(sorted(missing))}")
-            wanted = sorted(names & {*_Line.__struct_fields__, "rating"})
+            wanted = sorted(names & {*_Line.__struct_fields__, _RATING})
+            unknown.count(names - {_RATING}, file.metadata.num_rows)
             row = 1
             for batch in file.iter_batches(_BATCH, columns=wanted):
                 _take_batch(path, row, batch, gathering)
@@ -197,7 +213,7 @@ def _take_batch(path: Path, first: int, batch: "pyarrow.RecordBatch", gathering:
     columns = _columns(path, first, batch)
     nothing = [None] * batch.num_rows
     actions = columns.get("action", nothing)
-    ratings = columns.get("rating", nothing)
+    ratings = columns.get(_RATING, nothing)
     values = [
         rating if value is None else value
         for value, rating in zip(columns.get("value", nothing), ratings, strict=True)

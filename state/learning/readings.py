@@ -13,7 +13,7 @@ from state.learning.model import SequenceModel
 from state.learning.protocol import Histories, demand
 from state.learning.sequences import Batch, Events, Pieces, events_of
 
-AT_ONCE = 16_384
+AT_ONCE = 8_192
 """Events that are read together, the fill among them."""
 
 
@@ -92,8 +92,7 @@ class SequentialRecommender:
         readings = readings_of(self._events_of(histories.source), histories, self.model.limit)
         pieces, order = readings.pieces, np.argsort(readings.piece, kind="stable")
         sorted_pieces = readings.piece[order]
-        longest = int((pieces.end - pieces.first).max(initial=1))
-        for chosen in pieces.batches(max(1, AT_ONCE // longest)):
+        for chosen in pieces.longest_first(AT_ONCE):
             batch = pieces.batch(chosen, self.model.multiple).to(self._device)
             starts = np.searchsorted(sorted_pieces, chosen)
             stops = np.searchsorted(sorted_pieces, chosen, side="right")

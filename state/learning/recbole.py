@@ -23,11 +23,15 @@ from state.events import ACTIONS
 from state.learning.dataset import Dataset, Facts, dataset_of
 from state.learning.gathering import LARGEST, Event, Gathering, ReadingOptions
 from state.times import told_event_time, told_time
+from state.unknown_fields import UnknownFields
 
 TYPES = frozenset({"token", "token_seq", "float", "float_seq"})
 SECONDS_BELOW = 1e11
 """Times below are seconds: as milliseconds they would lie before March 1973."""
 
+EVENT_COLUMNS = (
+    "user_id", "item_id", "timestamp", "rating", "action", "dwell_seconds", "watched_fraction"
+)  # fmt: skip
 _TITLES = ("title", "name", "description")
 _YEARS = ("release_year", "year")
 _YEAR = re.compile(r"\b(1[89]\d\d|20\d\d)\b")
@@ -108,11 +112,14 @@ class Table:
 
 def read_inter(path: Path, options: ReadingOptions) -> Dataset:
     """One `.inter` file, with the `.item` file beside it where there is one. Raises LearningError."""
-    gathering = Gathering(options)
-    _read_events(Table(path), gathering)
+    gathering, unknown = Gathering(options), UnknownFields(EVENT_COLUMNS)
+    table = Table(path)
+    _read_events(table, gathering)
+    unknown.count(table.place, len(gathering))
     described = path.with_suffix(".item")
     facts = _read_items(Table(described)) if described.exists() else {}
-    return dataset_of(path.stem, gathering.finished(), facts)
+    told = f"{path.name}: {unknown.told()}" if unknown.told() else ""
+    return dataset_of(path.stem, gathering.finished(), facts, told)
 
 
 def _read_events(table: Table, gathering: Gathering) -> None:

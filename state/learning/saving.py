@@ -11,6 +11,7 @@ from state.learning.exporting import artifact_of
 from state.learning.interest import InterestModel
 from state.learning.sequential import Plan, Trained
 from state.learning.start import NUMBERS, Start
+from state.whole_file import write_whole
 
 REPORT = "training.json"
 
@@ -59,9 +60,6 @@ def save_model(
     """
     folder.mkdir(parents=True, exist_ok=True)
     model = trained.model
-    for name, each in model.state_dict().items():
-        if not each.isfinite().all():
-            raise LearningError(f"{name} is not finite after training: train with a smaller rate")
     if isinstance(model, InterestModel):
         former = start.artifact.known if start else None
         artifact = artifact_of(model, item_ids, report.space, former=former)
@@ -77,7 +75,7 @@ def save_model(
             notes["started from"] = report.started_from
         save_artifact(artifact, str(folder), notes)
     numbers = {name: each.detach().cpu().contiguous() for name, each in model.state_dict().items()}
-    save_file(numbers, folder / NUMBERS, {"kind": model.kind})
+    write_whole(folder / NUMBERS, lambda path: save_file(numbers, path, {"kind": model.kind}))
     (folder / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
     return report
 

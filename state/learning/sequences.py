@@ -189,13 +189,20 @@ class Pieces:
         inside = places >= since[:, None]
         return np.where(inside, self.events.item[np.where(inside, places, 0)], np.int32(NO_ITEM))
 
-    def batches(self, size: int, seed: int | None = None) -> Iterator[Int64]:
-        """Which pieces go together: of like length, in an order by the seed; without it, longest first."""
+    def longest_first(self, cells: int) -> Iterator[Int64]:
+        """Which pieces go together where all are read once: of at most so many events, the fill among them,
+        or one."""
         lengths = self.end - self.first
-        if seed is None:
-            order = np.argsort(-lengths, kind="stable")
-            yield from (order[at : at + size] for at in range(0, len(order), size))
-            return
+        order = np.argsort(-lengths, kind="stable")
+        at = 0
+        while at < len(order):
+            size = max(1, cells // int(lengths[order[at]]))
+            yield order[at : at + size]
+            at += size
+
+    def batches(self, size: int, seed: int) -> Iterator[Int64]:
+        """Which pieces go together in training: of like length, in an order by the seed."""
+        lengths = self.end - self.first
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(self))
         cuts = []

@@ -97,6 +97,7 @@ ABLATION: dict[str, InterestShape] = {
     "without-decay": InterestShape(decay=False),
     "without-actions": InterestShape(actions=False),
     "without-content": InterestShape(content=False),
+    "without-categories": InterestShape(categories=False),
     "without-ids": InterestShape(ids=False),
 }
 """What the model is worth without each of its parts."""
@@ -114,6 +115,12 @@ def _learner(plan: Plan, name: str) -> Learner:
 interest = _learner(Plan(INTEREST), INTEREST)
 gru4rec = _learner(Plan(GRU4REC), GRU4REC)
 sasrec = _learner(Plan(SASREC), SASREC)
-heads_alone, ring_alone, without_decay, without_actions, without_content, without_ids = (
-    _learner(Plan(INTEREST, interest=shape), f"{INTEREST}/{name}") for name, shape in ABLATION.items()
-)
+(
+    heads_alone,
+    ring_alone,
+    without_decay,
+    without_actions,
+    without_content,
+    without_categories,
+    without_ids,
+) = (_learner(Plan(INTEREST, interest=shape), f"{INTEREST}/{name}") for name, shape in ABLATION.items())

@@ -13,8 +13,8 @@ from torch import Tensor
 from state.layout import NEVER
 from state.learning.bands import CHUNK, Bands
 
-_LOWEST = torch.finfo(torch.float32).min
-_TINY = torch.finfo(torch.float32).tiny
+NOTHING = torch.finfo(torch.float32).min
+"""Logit of what does not count: finite, so that a softmax of nothing else has slopes."""
 
 
 class Timing(NamedTuple):
@@ -27,21 +27,12 @@ class Timing(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Weighted means [b, l, k, d] at each event, logarithm of the mass [b, l, k] (-inf for none), and whether
-    there is any mass [b, l, k]."""
+    """Weighted means [n, CHUNK, k, d] at each event, logarithm of the mass [n, CHUNK, k] (NOTHING for none),
+    and whether there is any mass [n, CHUNK, k]."""
 
     means: Tensor
     log_mass: Tensor
     exists: Tensor
-
-
-class _Before(NamedTuple):
-    """Sums of the chunks that a chunk does not see: time [b, c], logit of their unit [b, c, k] and, in that
-    unit, values and norm [b, c, k, d + 1]."""
-
-    time: Tensor
-    top: Tensor
-    sums: Tensor
 
 
 class Bank:
@@ -51,81 +42,75 @@ class Bank:
         self._bands = bands
         self._timing = timing
         self._rates = rates
-        self._stays = timing.counted & (timing.until > CHUNK * (bands.back + 1))
-        time = bands.seen(timing.time)[:, :, None]
-        valid = bands.seen(timing.counted)[:, :, None] & (bands.rank >= 0)
+        self._stays = bands.all(timing.counted & (timing.until > CHUNK * (bands.back + 1)))
+        self._ends, self._before = self._chunk_times()
+        time = bands.seen(timing.time)[:, None]
+        valid = bands.seen(timing.counted)[:, None] & (bands.rank >= 0)
         if bands.back:
-            valid &= bands.rank < bands.seen(timing.until)[:, :, None]
-        self._before = self._chunk_times()
-        latest = torch.where(valid, time, NEVER).amax(dim=3)
-        self._reference = torch.maximum(latest, self._before[:, :, None])
-        gap = torch.where(valid, self._reference[..., None] - time, 0).to(torch.float32)
-        aged = gap[:, :, None] * -rates[:, None, None]
-        self._decay = aged.masked_fill_(~valid[:, :, None], -torch.inf)
+            valid &= bands.rank < bands.seen(timing.until)[:, None]
+        self._carried = bands.own(self._before)[:, None]
+        latest = torch.where(valid, time, NEVER).amax(dim=2)
+        self._reference = torch.maximum(latest, self._carried)
+        age = self._age(torch.where(valid, time, NEVER), self._reference[..., None])
+        self._decay = (-age).masked_fill_(~valid[:, None], NOTHING)
 
-    def read(self, logits: Tensor, values: Tensor) -> Sums:
-        """Of logits [b, l, k] without age and values [b, l, k, d]."""
-        bands, timing = self._bands, self._timing
-        whole = torch.cat([values, values.new_ones(*values.shape[:3], 1)], dim=3)
-        own = bands.cut(whole).transpose(2, 3).contiguous()
-        seen = bands.seen(whole).transpose(2, 3) if bands.back else own
-        before = self._summed(logits, own)
-        aged = bands.seen(logits).transpose(2, 3)[:, :, :, None] + self._decay
-        carried = before.top[..., None] - self._age(before.time[:, :, None], self._reference)
-        with torch.no_grad():
-            top = torch.maximum(aged.amax(dim=4), carried).clamp(min=_LOWEST)
-        here = torch.exp(aged - top[..., None]) @ seen
-        sums = here + torch.exp(carried - top)[..., None] * before.sums[:, :, :, None]
-        total = sums[..., -1]
-        means = sums[..., :-1] / total.clamp(min=_TINY)[..., None]
-        gone = self._age(self._reference, bands.cut(timing.time))
-        mass = torch.where(total > 0, top + torch.log(total.clamp(min=_TINY)) - gone, -torch.inf)
-        return Sums(*(_whole(each.transpose(2, 3)) for each in (means, mass, total > 0)))
+    def read(self, logits: Tensor, values: Tensor, maps: Tensor) -> Sums:
+        """Of finite logits [b, l, k] without age and values [b, l, e], of which each head sums up what its
+        map [k, e, d] makes."""
+        bands = self._bands
+        means, log_mass = self._passed(logits, values)
+        before = torch.einsum("nke,ked->nkd", bands.own(means), maps)
+        aged = bands.seen(logits).transpose(1, 2)[:, :, None] + self._decay
+        carried = bands.own(log_mass)[..., None] - self._age(self._carried, self._reference)
+        shares, mass = _shares(torch.cat([aged, carried[..., None]], dim=3))
+        told = torch.cat([self._seen(values, maps), before[:, :, None]], dim=2)
+        exists = mass > NOTHING / 2
+        mass = mass - self._age(self._reference, bands.cut(self._timing.time))
+        found = (shares @ told, torch.where(exists, mass, NOTHING), exists)
+        return Sums(*(each.transpose(1, 2) for each in found))
+
+    def _seen(self, values: Tensor, maps: Tensor) -> Tensor:
+        """[n, k, w, d], worked out of as few events as may be."""
+        side_by_side = maps.transpose(0, 1).flatten(1)
+        if self._bands.few:
+            seen = self._bands.seen(values) @ side_by_side
+        else:
+            seen = self._bands.seen(values @ side_by_side)
+        return seen.view(*seen.shape[:2], len(maps), -1).transpose(1, 2)
 
     def _age(self, since: Tensor, until: Tensor) -> Tensor:
-        """Loss of logit [b, c, k, ...] between times [b, c, ...]; zero where `since` is NEVER."""
+        """Loss of logit [n, k, ...] between times [n, ...]; zero where `since` is NEVER."""
         gap = torch.where(since == NEVER, 0, until - since).to(torch.float32)
-        return gap[:, :, None] * self._rates.view(-1, *[1] * (gap.dim() - 2))
+        return gap[:, None] * self._rates.view(-1, *[1] * (gap.dim() - 1))
 
-    def _chunk_times(self) -> Tensor:
-        """Time of the latest event that counts in the chunks that each one does not see, [b, c]."""
-        self._ends = torch.where(
-            self._bands.cut(self._stays), self._bands.cut(self._timing.time), NEVER
-        ).amax(dim=2)
-        passed = torch.cummax(self._ends, dim=1).values
-        return torch.cat([torch.full_like(passed, NEVER)[:, : self._bands.back + 1], passed], dim=1)[
-            :, : self._bands.chunks
-        ]
-
-    def _summed(self, logits: Tensor, values: Tensor) -> _Before:
-        """Of logits [b, l, k] and values [b, c, k, CHUNK, d + 1]."""
+    def _chunk_times(self) -> tuple[Tensor, Tensor]:
+        """Time of the latest event that counts in each chunk, and in those that each one does not see,
+        [b, c]."""
         bands = self._bands
-        time = bands.cut(self._timing.time)
-        gap = torch.where(bands.cut(self._stays), self._ends[..., None] - time, 0).to(torch.float32)
-        aged = bands.cut(logits).transpose(2, 3) - gap[:, :, None] * self._rates[:, None]
-        aged = aged.masked_fill(~bands.cut(self._stays)[:, :, None], -torch.inf)
-        with torch.no_grad():
-            tops = aged.amax(dim=3).clamp(min=_LOWEST)
-            passing, top = self._passing(tops)
-        sums = torch.exp(aged - tops[..., None])[..., None, :] @ values
-        carried = passing @ sums.squeeze(3).transpose(1, 2)
-        return _Before(self._before, top, carried.transpose(1, 2))
+        ends = torch.where(self._stays, bands.all(self._timing.time), NEVER).amax(dim=2)
+        passed = torch.cummax(ends, dim=1).values
+        none = torch.full_like(passed, NEVER)[:, : bands.back + 1]
+        return ends, torch.cat([none, passed], dim=1)[:, : bands.chunks]
 
-    def _passing(self, tops: Tensor) -> tuple[Tensor, Tensor]:
-        """How much of a chunk's sums stands in what a later one carries, [b, k, c, c], and the unit of that,
-        [b, c, k]."""
-        bands = self._bands
-        gap = torch.where(
-            (self._ends == NEVER)[:, None], 0, self._before[:, :, None] - self._ends[:, None]
-        ).to(torch.float32)
-        logits = tops.transpose(1, 2)[:, :, None] - gap[:, None] * self._rates[:, None, None]
-        chunk = torch.arange(bands.chunks, device=tops.device)
+    def _passed(self, logits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Means [b, c, k, e] and logarithms of the mass [b, c, k] of what a chunk does not see, at the
+        latest time of that."""
+        bands, stays = self._bands, self._stays
+        time = torch.where(stays, bands.all(self._timing.time), NEVER)
+        aged = bands.all(logits).movedim(3, 1) - self._age(time, self._ends[..., None])
+        shares, mass = _shares(aged.masked_fill(~stays[:, None], NOTHING))
+        means = shares.transpose(1, 2) @ bands.all(values)
+        chunk = torch.arange(bands.chunks, device=logits.device)
         hidden = chunk[None] >= chunk[:, None] - bands.back
-        logits = logits.masked_fill(hidden, -torch.inf)
-        top = logits.amax(dim=3).clamp(min=_LOWEST)
-        return torch.exp(logits - top[..., None]), top.transpose(1, 2)
+        passing = mass[:, :, None] - self._age(self._ends[:, None], self._before[..., None])
+        shares, mass = _shares(passing.masked_fill(hidden, NOTHING))
+        return (shares @ means.transpose(1, 2)).transpose(1, 2), mass.transpose(1, 2)
 
 
-def _whole(values: Tensor) -> Tensor:
-    """[b, c, CHUNK, k, ...] to [b, l, k, ...], given [b, c, k, CHUNK, ...] with 2 and 3 swapped."""
-    return values.flatten(1, 2)
+def _shares(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The softmax of the last axis, and the logarithm of its sum of exponentials."""
+    shares = torch.softmax(logits, dim=-1)
+    largest = logits.detach().argmax(dim=-1, keepdim=True)
+    # Of any one of them it is the logit less the logarithm of its share; the largest has a share to speak of.
+    total = logits.gather(-1, largest) - torch.log(shares.gather(-1, largest))
+    return shares, total[..., 0]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from state.learning.model import Asked
 from state.learning.sequences import NO_ITEM, Batch
 
 
@@ -23,18 +24,18 @@ class Taken(NamedTuple):
         return torch.where(inside, self.columns[self.rows[part]], self.size)
 
 
-def nothing_taken(batch: Batch, asked: Tensor, count: int) -> Taken:
+def nothing_taken(batch: Batch, asked: Asked, count: int) -> Taken:
     """Every item is an answer."""
-    rows = torch.nonzero(asked)[:, 0]
+    rows = asked[0]
     return Taken(batch.item.new_full((len(batch.item), 0), count), rows, torch.zeros_like(rows), count)
 
 
-def taken_before(batch: Batch, asked: Tensor, column: Tensor, count: int) -> Taken:
+def taken_before(batch: Batch, asked: Asked, column: Tensor, count: int) -> Taken:
     """Of `count` items, which stand in the columns `column` [items], NO_ITEM for all others, up to the events
-    that are asked about, bool [b, l]. Where what is wanted had been taken itself, nothing counts as taken: it
-    is to be told from all others."""
+    that are asked about. Where what is wanted had been taken itself, nothing counts as taken: it is to be
+    told from all others."""
     items = torch.cat([batch.earlier, batch.item], dim=1)
-    rows, places = torch.nonzero(asked, as_tuple=True)
+    rows, places = asked
     ends = places + 1 + batch.earlier.shape[1]
     found = column[items.clamp(min=0)]
     columns = torch.where((items >= 0) & (found != NO_ITEM), found, count)

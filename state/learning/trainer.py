@@ -141,7 +141,7 @@ class Trainer:
             tell((epoch + (step + 1) / steps) / self._schedule.epochs)
         self._steps += steps
         loss = float(total) / steps
-        if not (np.isfinite(loss) and all(each.isfinite().all() for each in self.model.parameters())):
+        if not np.isfinite(loss) or _is_broken(self.model):
             raise Diverged(
                 f"epoch {epoch + 1}: loss or weights are not finite: train with a smaller rate than "
                 f"{self._schedule.optimiser.rate:g}"
@@ -221,6 +221,11 @@ def ndcg(model: SequentialRecommender, targets: Targets, cut: int = CUT) -> floa
     """Mean NDCG at `cut` of one right item each, seen items left out."""
     ranks = rank(model, targets, RankingOptions()).ranks
     return float(np.where(ranks <= cut, 1 / np.log2(ranks + 1.0), 0.0).mean())
+
+
+def _is_broken(model: SequenceModel) -> bool:
+    """Minus infinity is the bias of an action that a start keeps out, as the content prior does."""
+    return any(bool((each.isnan() | each.isposinf()).any()) for each in model.parameters())
 
 
 def _copied(model: SequenceModel) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ from state.layout import DIM, RING
 from state.learning.bands import CHUNK, Bands
 
 _LOWEST = torch.finfo(torch.float32).min
-_TINY = torch.finfo(torch.float32).tiny
 BACK = -(-(RING - 1) // CHUNK)
 """Chunks before its own that an event must see to see its ring."""
 
@@ -36,26 +35,25 @@ class Window:
 
     def __init__(self, bands: Bands, looks: Looks, ages: bool = True) -> None:
         self.bands = bands
-        self._looks = looks
-        self.rank = bands.rank.clamp(0, RING - 1)
         inside = (bands.rank >= 0) & (bands.rank < RING)
-        self.allowed = bands.seen(looks.present)[:, :, None] & inside
-        self.allowed &= bands.rank < bands.seen(looks.until)[:, :, None]
-        gap = bands.cut(looks.time)[..., None] - bands.seen(looks.time)[:, :, None]
-        gap = torch.where(self.allowed, gap if ages else 0, 0)
-        exponent = torch.frexp(gap.to(torch.float64) / 1000 + 1).exponent
-        self.bucket = (exponent - 1).clamp(0, TIME_BUCKETS - 1)
+        self.allowed = bands.seen(looks.present)[:, None] & inside
+        self.allowed &= bands.rank < bands.seen(looks.until)[:, None]
+        time = looks.time if ages else torch.zeros_like(looks.time)
+        gap = (bands.cut(time)[..., None] - bands.seen(time)[:, None]).to(torch.float64)
+        exponent = torch.frexp(gap.div_(1000).add_(1)).exponent
+        place = bands.rank * TIME_BUCKETS + (exponent - 1).clamp(0, TIME_BUCKETS - 1)
+        self.place = torch.where(self.allowed, place, RING * TIME_BUCKETS)
         self.keys = bands.seen(looks.keys)
         self.weight = looks.weight
         self.action = looks.action
 
     def latest(self, asks: Tensor) -> tuple[Tensor, Tensor]:
-        """Place in the sequence of the latest event of each ring that asks (`asks`: bool [b, l]), and whether
-        there is any, both [b, l]."""
-        may = self.allowed & self.bands.seen(asks)[:, :, None]
-        columns = torch.arange(may.shape[3], device=may.device)
-        found = torch.where(may, columns, -1).amax(dim=3)
-        return self.bands.place(found).clamp(min=0), (found >= 0).flatten(1)
+        """Place among the b l events of the latest event of each ring that asks (`asks`: bool [b, l]), and
+        whether there is any, both [n, CHUNK]."""
+        may = self.allowed & self.bands.seen(asks)[:, None]
+        columns = torch.arange(may.shape[2], dtype=torch.int16, device=may.device)
+        found = torch.where(may, columns, -1).amax(dim=2)
+        return self.bands.place(found).clamp(min=0), found >= 0
 
 
 class Attention(nn.Module):
@@ -73,32 +71,22 @@ class Attention(nn.Module):
         self.time = nn.Parameter(torch.zeros(heads, TIME_BUCKETS))
 
     def forward(self, window: Window, query: Tensor) -> Tensor:
-        """Answers [b, l, DIM] to queries [b, l, DIM], summed over the heads."""
-        bands = window.bands
-        pairs = self.query @ self.key.transpose(1, 2)
-        asked = bands.cut(torch.einsum("bld,hde->blhe", query, pairs)).transpose(2, 3)
-        logits = asked.flatten(2, 3) @ window.keys.transpose(2, 3)
-        logits = self._by_head(logits) + self.rank[:, window.rank]
-        by_event = bands.seen(embedding(window.action, self.action) + window.weight[..., None])
-        logits = logits + self._by_age(window.bucket) + by_event.transpose(2, 3)[:, :, :, None]
-        shares = softmax(logits, window.allowed[:, :, None])
-        means = self._by_head(shares.flatten(2, 3) @ window.keys)
-        return torch.einsum("bchid,hde->bcie", means, self.value).flatten(1, 2)
+        """Answers [n, CHUNK, DIM] to queries [n, CHUNK, DIM], summed over the heads; zero of a head where
+        nothing counts."""
+        pairs = (self.query @ self.key.transpose(1, 2)).transpose(0, 1).flatten(1)
+        asked = (query @ pairs).view(len(query), -1, DIM)
+        logits = (asked @ window.keys.transpose(1, 2)).view(len(query), CHUNK, self.heads, -1)
+        by_event = window.bands.seen(embedding(window.action, self.action) + window.weight[..., None])
+        logits = logits + by_event.transpose(1, 2)[:, None] + self._by_place(window)
+        some = logits.detach().amax(dim=-1, keepdim=True) > _LOWEST / 2
+        means = torch.softmax(logits, dim=-1).flatten(1, 2) @ window.keys
+        means = means.view(*some.shape[:3], DIM) * some
+        return means.flatten(2) @ self.value.flatten(0, 1)
 
-    def _by_age(self, bucket: Tensor) -> Tensor:
-        """[b, c, heads, CHUNK, w] of buckets [b, c, CHUNK, w]. The slope of `gather` costs less than that of
-        an embedding with few rows."""
-        found = self.time.gather(1, bucket.flatten().expand(self.heads, -1))
-        return found.reshape(self.heads, *bucket.shape).movedim(0, 2)
-
-    def _by_head(self, values: Tensor) -> Tensor:
-        """[b, c, heads CHUNK, d] to [b, c, heads, CHUNK, d]"""
-        return values.reshape(*values.shape[:2], self.heads, CHUNK, values.shape[3])
-
-
-def softmax(logits: Tensor, allowed: Tensor) -> Tensor:
-    """Over the last axis, of what is allowed; zero where nothing is."""
-    masked = logits.masked_fill(~allowed, -torch.inf)
-    top = masked.detach().amax(dim=-1, keepdim=True).clamp(min=_LOWEST)
-    weights = torch.exp(masked - top)
-    return weights / weights.sum(dim=-1, keepdim=True).clamp(min=_TINY)
+    def _by_place(self, window: Window) -> Tensor:
+        """Biases by rank and by age [n, CHUNK, heads, w], and what hides all that is not in the ring. The
+        slope of `gather` costs less than that of an embedding with few rows."""
+        table = (self.rank[:, :, None] + self.time[:, None]).flatten(1)
+        table = torch.cat([table, table.new_full((self.heads, 1), _LOWEST)], dim=1)
+        found = table.gather(1, window.place.flatten().expand(self.heads, -1))
+        return found.reshape(self.heads, *window.place.shape).movedim(0, 2)

@@ -126,10 +126,8 @@ def _fetch_all(jars: Sequence[Jar], folder: Path, source: Source) -> None:
 
 def _fetch_one(jar: Jar, folder: Path, source: Source) -> None:
     """Download beside the final place, verify, rename: a reader sees the whole jar or none."""
-    handle, name = tempfile.mkstemp(prefix=f".{jar.filename}.", dir=folder)
-    os.close(handle)
-    part = Path(name)
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{jar.filename}.", dir=folder) as beside:
+        part = Path(beside) / jar.filename
         _retry(lambda: source.fetch(jar, part), jar)
         if not _is_whole(part, jar.sha256):
             raise BrokerError(
@@ -137,8 +135,6 @@ def _fetch_one(jar: Jar, folder: Path, source: Source) -> None:
                 f"try again, or name a trusted Maven repository by {REPOSITORY_VARIABLE}"
             )
         part.replace(folder / jar.filename)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _retry(fetch: Callable[[], None], jar: Jar) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from streams.encode.timestamps import parse_time
+from state.times import parse_time
 from streams.errors import InputError
 from streams.exits import EXIT_FAILED
 from streams.item_history import SUPERSEDED

@@ -8,6 +8,7 @@ from typing import IO
 import click
 import msgspec
 
+from streams.commands.unknown import warn_of_unknown
 from streams.exits import EXIT_FAILED
 from streams.settings import Settings
 
@@ -84,4 +85,5 @@ def _encode(settings: Settings, path: Path, failures_file: IO[bytes] | None, as_
             click.echo(msgspec.json.encode(report).decode() if as_json else "\n".join(report.lines()))
             for line in report.complaints(fill.most_bytes):
                 click.echo(line, err=True)
+    warn_of_unknown(source.unknown, "attributes")
     return report.failures > 0

@@ -1,11 +1,11 @@
 """`penchant interests`: the interests worker, and what can be told of one user."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from streams.commands.moments import moment
 from streams.commands.serving import serve
 from streams.exits import EXIT_FAILED
 from streams.processes import Factories, Worker
@@ -72,7 +72,7 @@ def item_vectors_worker(settings: Settings) -> Worker:
 
 
 def _lines(user_id: str, facts: "Facts") -> list[str]:
-    lines = [f"{user_id}: version {facts.version}, {facts.event_count} events up to {_moment(facts.time)}"]
+    lines = [f"{user_id}: version {facts.version}, {facts.event_count} events up to {moment(facts.time)}"]
     lines += [f"topic {_topic(fact)}" for fact in facts.topics]
     lines += [f"avoids {_topic(fact)}" for fact in facts.avoided]
     if facts.modalities:
@@ -80,10 +80,10 @@ def _lines(user_id: str, facts: "Facts") -> list[str]:
         lines.append(f"attention: {shares}")
     lines += [f"liked {_item(fact)}" for fact in facts.liked]
     lines += [f"disliked {_item(fact)}" for fact in facts.disliked]
-    lines += [f"searched at {_moment(fact.time)}: {fact.words}" for fact in facts.searches]
+    lines += [f"searched at {moment(fact.time)}: {fact.words}" for fact in facts.searches]
     for comment in facts.comments:
         sound = "" if comment.sentiment is None else f", sounds {comment.sentiment:+.2f}"
-        lines.append(f"commented on {comment.item_id} ({comment.title}) at {_moment(comment.time)}{sound}")
+        lines.append(f"commented on {comment.item_id} ({comment.title}) at {moment(comment.time)}{sound}")
     if facts.day_parts:
         lines.append("when: " + ", ".join(f"{part} {share:.0%}" for part, share in facts.day_parts.items()))
     return lines
@@ -101,7 +101,3 @@ def _item(fact: "ItemFact") -> str:
     actions = f" ({', '.join(fact.actions)})" if fact.actions else ""
     words = ", ".join((*fact.topics, *fact.seen, *fact.said))
     return f"{fact.item_id}{actions}: {fact.title or 'no title'}{words and f' [{words}]'}"
-
-
-def _moment(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -10,6 +10,7 @@ import msgspec
 
 from encoders.settings import FetchSettings
 from streams.commands.labels import ask, label
+from streams.commands.unknown import warn_of_unknown
 from streams.delivery import CheckedProducer
 from streams.encoded_wait import EncodedItems
 from streams.exits import EXIT_FAILED
@@ -157,6 +158,7 @@ def _read(
                         break
                 case Skipped():
                     counts.skipped += 1
+    warn_of_unknown(source.unknown, "attributes")
     return counts
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from streams.commands.moments import moment
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def list_models(settings: Settings) -> None:
 
     for model in survey(settings):
         click.echo(f"{model.version}  {model.code}  {model.role}")
-        click.echo(f"    added {_moment(model.added_ms)}" if model.added_ms else "    of the settings")
+        click.echo(f"    added {moment(model.added_ms)}" if model.added_ms else "    of the settings")
         for name, note in sorted(model.notes.items()):
             click.echo(f"    {name}: {note}")
 
@@ -126,7 +126,3 @@ def _report(made: "Promoted") -> None:
     raised = f"; the versions of {made.raised} users were raised" if made.raised else ""
     serves = "serves now" if made.served else "will serve: no interests worker runs"
     click.echo(f"{made.entry.version} ({made.entry.code}) {serves}{raised}")
-
-
-def _moment(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

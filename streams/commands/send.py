@@ -9,11 +9,14 @@ from typing import BinaryIO
 import click
 import msgspec
 
+from state.unknown_fields import UnknownFields
+from streams.commands.unknown import warn_of_unknown
 from streams.delivery import CheckedProducer, Tally
 from streams.encode.parsing import parse_interaction
 from streams.errors import InputError, RecordError
 from streams.exits import EXIT_FAILED
 from streams.raw import RawRecord
+from streams.records import Interaction, fields_of
 from streams.settings import Settings
 
 
@@ -52,6 +55,7 @@ def send(settings: Settings, file: Path, rate: float | None, raw: bool) -> None:
     with _opened(file) as lines:
         producer = CheckedProducer(settings, settings.topics.interactions, _complain)
         pace = Pace(rate)
+        unknown = UnknownFields(fields_of(Interaction))
         malformed = 0
         try:
             with contextlib.suppress(KeyboardInterrupt):
@@ -60,12 +64,15 @@ def send(settings: Settings, file: Path, rate: float | None, raw: bool) -> None:
                     if problem is not None:
                         malformed += 1
                         _complain(f"{where}: {problem}")
+                    else:
+                        unknown.look_at(line)
                     if problem is None or raw:
                         pace.wait(producer)
                         producer.send(where, key, line)
         finally:
             tally = producer.finish()
             click.echo(_summary(tally, malformed, raw))
+            warn_of_unknown(unknown, "context")
     if tally.lost or (malformed and not raw):
         raise click.exceptions.Exit(EXIT_FAILED)
 

@@ -44,8 +44,9 @@ def blend(
     penchant.toml takes.
     """
     from state.errors import StateError
-    from state.learning.reading import ReadingOptions, read_dataset
+    from state.learning.reading import ReadingOptions
     from streams.blend_training import train_blend
+    from streams.given_data import given_dataset
 
     names = tuple(dict.fromkeys(name.strip() for name in strategies.split(",") if name.strip()))
     unknown = sorted(set(names) - set(get_args(StrategyName)))
@@ -55,7 +56,7 @@ def blend(
             f"{', '.join(get_args(StrategyName))}"
         )
     try:
-        dataset = read_dataset(source, ReadingOptions(like_from, dislike_to, min_user, min_item))
+        dataset = given_dataset(source, ReadingOptions(like_from, dislike_to, min_user, min_item))
     except StateError as error:
         raise InputError(str(error)) from error
     found = train_blend(dataset, settings, names, events)

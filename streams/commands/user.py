@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from streams.commands.latest import latest
+from streams.commands.moments import moment
 from streams.errors import InputError
 from streams.exits import EXIT_FAILED
 from streams.holdings import Holdings, add_records, read_holdings
@@ -24,6 +25,9 @@ SHOWN = 10
 @click.group()
 def user() -> None:
     """Show, export, forget and merge users."""
+
+
+user.add_command(latest)
 
 
 def _waiting(command: CommandT) -> CommandT:
@@ -147,13 +151,13 @@ def _lines(holdings: Holdings) -> list[str]:
         for event in state.events[:SHOWN]:
             name = ", ".join(event.items) or event.item_hash or "no item"
             taken = " (taken back)" if event.retracted else ""
-            lines.append(f"  {_moment(event.time)} {event.action} {name}{taken}")
+            lines.append(f"  {moment(event.time)} {event.action} {name}{taken}")
     if profile is not None:
         counts = f"{len(profile.seen)} seen, {len(profile.disliked)} disliked, {len(profile.liked)} liked"
         lines.append(f"items: {counts}")
         liked = sorted(profile.topics.items(), key=lambda each: -(each[1][0] or float("-inf")))
         lines.append(f"topics: {', '.join(name for name, _ in liked[:SHOWN]) or 'none'}")
-        lines += [f"searched at {_moment(time)}: {words}" for time, words in profile.searches]
+        lines += [f"searched at {moment(time)}: {words}" for time, words in profile.searches]
     for topic, value in holdings.outputs.items():
         lines.append(f"{topic}: {'a record' if value is not None else 'none'}")
     return lines
@@ -162,13 +166,7 @@ def _lines(holdings: Holdings) -> list[str]:
 def _mark_lines(holdings: Holdings) -> list[str]:
     mark, lines = holdings.mark, []
     if mark is not None and mark.forgotten is not None:
-        lines.append(
-            f"forgotten: all up to {_moment(mark.forgotten)}; remembered until {_moment(mark.until)}"
-        )
+        lines.append(f"forgotten: all up to {moment(mark.forgotten)}; remembered until {moment(mark.until)}")
     if mark is not None and mark.into is not None:
-        lines.append(f"became part of {mark.into}; remembered until {_moment(mark.until)}")
+        lines.append(f"became part of {mark.into}; remembered until {moment(mark.until)}")
     return lines
-
-
-def _moment(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

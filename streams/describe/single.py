@@ -10,7 +10,6 @@ from encoders.language.writers import configured_writer
 from state.errors import UNREADABLE, StateError
 from state.facts import Facts
 from state.fusion import Fusion
-from streams import kafka, reach
 from streams.describe.shelf import ItemShelf
 from streams.describe.stage import Draft, Drafter, record_of
 from streams.describe.states import Held
@@ -18,8 +17,7 @@ from streams.describe.waiting import Entry
 from streams.errors import EngineError, InputError
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE
 from streams.models.live import live_model
-from streams.partitioning import partition_of
-from streams.reading import Stretch, read, whole
+from streams.reading import homes, read, whole
 from streams.records import InterestDescription
 from streams.settings import Settings
 
@@ -88,15 +86,9 @@ def _drafter(settings: Settings) -> Drafter:
 
 def _held(settings: Settings, user_id: str) -> Held | None:
     user, changelog = user_id.encode(), live_model(settings).changelog
-    client = kafka.consumer(settings.kafka, f"{settings.app.name}-single")
-    try:
-        number = partition_of(user, reach.partitions(client, settings, [changelog])[changelog])
-        stretch = Stretch(changelog, number, *reach.marks(client, changelog, number))
-    finally:
-        client.close()
     found: dict[bytes | None, bytes | None] = {}
     keys = (KIND_FUSION + user, KIND_PROFILE + user)
-    for record in read(settings, [stretch]):
+    for record in read(settings, homes(settings, [changelog], user)):
         if record.key in keys:
             found[record.key] = record.value
     state = found.get(keys[0])

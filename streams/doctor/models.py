@@ -1,25 +1,32 @@
 """The models: each encoder, the writer, the alignment and the interest model load and give what they must."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from encoders.base import Float32
-from encoders.errors import EncodersError
+from encoders.errors import EncodersError, LanguageError
 from state.errors import StateError
-from streams.doctor.finding import Finding, fail, ok
+from streams.doctor.finding import Finding, fail, ok, warn
 from streams.errors import PenchantError
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
+    from encoders.language.settings import LanguageSettings
     from state.artifact import Artifact
 
 SECOND_SAMPLES = 16_000
+ANSWER_SECONDS = 10.0
+PASSING = ("busy", "malformed")
+"""Why a service that is there may give no sentence."""
 KEYS = ("captions", "sounds", "transcripts", "phonemes", "emotion")
 
 
@@ -114,7 +121,7 @@ def _alignment(settings: Settings) -> Finding:
 
 
 def _language(settings: Settings) -> Iterator[Finding]:
-    """The writer, made as the describe worker makes it; the service behind an address is not asked."""
+    """The writer, made as the describe worker makes it; a service behind an address is asked."""
     if not settings.describe.enabled:
         return
     from encoders.language.writers import configured_writer
@@ -124,7 +131,32 @@ def _language(settings: Settings) -> Iterator[Finding]:
     except (EncodersError, ImportError, OSError) as error:
         yield fail("language", str(error), "the describe worker would not start")
         return
-    yield ok("language", settings.language.backend)
+    if settings.language.backend == "http":
+        yield _service(settings.language)
+    else:
+        yield ok("language", settings.language.backend)
+
+
+def _service(settings: "LanguageSettings") -> Finding:
+    """Whether it answers: once, within ANSWER_SECONDS. The describe worker starts without it, too."""
+    from encoders.language.base import Kind, Request, Statement
+    from encoders.language.endpoint import Endpoint
+
+    subject, who = "language", f"{settings.model} at {settings.endpoint}"
+    seconds = min(settings.timeout_seconds, ANSWER_SECONDS)
+    statement = Statement("t1", Kind.TOPIC, "music", weight=1.0)
+    started = time.monotonic()
+    with closing(Endpoint(replace(settings, timeout_seconds=seconds, retries=0))) as endpoint:
+        (answer,) = endpoint.write([Request("doctor", settings.languages[0], (statement,))])
+    if not isinstance(answer, LanguageError):
+        return ok(subject, f"{who} answers in {time.monotonic() - started:.1f} s")
+    if answer.reason == "timeout":
+        mend = "it may still load; the template writes where it takes longer than language.timeout_seconds"
+        return warn(subject, f"{who} does not answer within {seconds:g} s", mend)
+    if answer.reason in PASSING:
+        return warn(subject, f"{who} gives no sentence: {answer}", "the template writes meanwhile")
+    mend = "check language.endpoint, model and api_key_env; the template writes meanwhile"
+    return fail(subject, f"{who}: {answer}", mend)
 
 
 def _interest_model(settings: Settings) -> Iterator[Finding]:

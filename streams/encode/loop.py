@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from encoders.base import Encoded
+from streams.encode.aborts import Aborts
 from streams.encode.late_media import LateMedia
 from streams.encode.media import Wanted
 from streams.encode.packs import cut_packs, encode_pack
@@ -14,15 +15,10 @@ from streams.encode.sink import TransactionAborted, TransactionalSink
 from streams.encode.source import RawSource
 from streams.encode.stage import NO_NEWS, STAGE, EncodeStage, News, Outcome, Share
 from streams.encode.starts import Place
-from streams.errors import EngineError
 from streams.metrics import BATCH_SIZE, COMMIT_TIME, QUEUE_DEPTH, STAGE_SECONDS
 from streams.raw import RawRecord
 from streams.settings import Settings
 
-MAX_ABORTS = 100
-"""So many aborted transactions in a row end the worker: waiting does not mend what is wrong."""
-ABORT_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Seconds after the first, second and further aborts in a row; the last one holds for all that follow."""
 BATCH_SECONDS = 5.0
 """What the media of one batch may cost; fewer are taken at once where they take longer."""
 FIRST_FETCHES = 4
@@ -61,7 +57,7 @@ class EncodeLoop:
         self._backlog: list[RawRecord] = []
         self._arrived: set[str] = set()
         self._came: dict[Wanted, Encoded] = {}
-        self._aborts = 0
+        self._aborts = Aborts()
         self._fetches = FIRST_FETCHES
         self._max_fetches = settings.encoders.batch_items
         self._medium_seconds = settings.encoders.decode_timeout_seconds
@@ -149,9 +145,11 @@ class EncodeLoop:
         try:
             self._sink.commit(outcome, self.source.offsets(ends), self.source.metadata())
         except TransactionAborted as error:
-            self._aborted(error, beat)
+            self._aborts.pause(error)
+            self._backlog = []
+            self.source.rewind(beat)
             return False
-        self._aborts = 0
+        self._aborts.end()
         self.source.advance(ends)
         return True
 
@@ -213,14 +211,6 @@ class EncodeLoop:
         ends = {place: self.source.positions[place] for place in corrected | renewed}
         ends.update({(record.topic, record.partition): record.offset + 1 for record in records})
         return ends
-
-    def _aborted(self, error: TransactionAborted, beat: Callable[[], None]) -> None:
-        self._aborts += 1
-        if self._aborts >= MAX_ABORTS:
-            raise EngineError(f"{self._aborts} transactions in a row were aborted: {error}") from error
-        time.sleep(ABORT_PAUSES[min(self._aborts, len(ABORT_PAUSES)) - 1])
-        self._backlog = []
-        self.source.rewind(beat)
 
     def _measure(self, outcome: Outcome, encoding: float, committing: float) -> None:
         if outcome.fetched:

@@ -8,7 +8,8 @@ from typing import TypeVar
 import msgspec
 
 from state.events import ACTIONS, NO_TOPIC
-from streams.encode.timestamps import clamp, parse_time
+from state.times import parse_time
+from streams.encode.timestamps import clamp
 from streams.errors import RecordError
 from streams.raw import RawRecord, first_sent, header
 from streams.records import MAX_ID_LENGTH, Interaction, Item, Timestamp

@@ -1,24 +1,21 @@
 """One batch after the other from topics to topics: read, turn over, commit, and go back where that fails."""
 
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Set
 from functools import partial
 from typing import Generic, TypeVar
 
-from streams.encode.loop import ABORT_PAUSES, COVER_SECONDS, MAX_ABORTS
+from streams.encode.aborts import Aborts
+from streams.encode.loop import COVER_SECONDS
 from streams.encode.sink import TransactionAborted, TransactionalSink
 from streams.encode.source import RawSource
 from streams.encode.starts import Place
-from streams.errors import EngineError
 from streams.kafka import Producer
 from streams.metrics import BATCH_SIZE, COMMIT_TIME, STAGE_SECONDS
 from streams.raw import RawRecord
 
 OutcomeT = TypeVar("OutcomeT")
-
-_log = logging.getLogger(__name__)
 
 
 class Relay(ABC, Generic[OutcomeT]):
@@ -29,7 +26,7 @@ class Relay(ABC, Generic[OutcomeT]):
         self.sink = sink
         self._stage = stage
         self._limit = batch_records
-        self._aborts = 0
+        self._aborts = Aborts()
         self._covers_at = 0.0
 
     @abstractmethod
@@ -100,17 +97,10 @@ class Relay(ABC, Generic[OutcomeT]):
         try:
             self.sink.transact(write, self.source.offsets(ends), self.source.metadata())
         except TransactionAborted as error:
-            self._aborted(error, beat)
+            self._aborts.pause(error)
+            self.source.rewind(beat)
             return False
-        self._aborts = 0
+        self._aborts.end()
         self.source.advance(ends)
         COMMIT_TIME.labels(self._stage).set_to_current_time()
         return True
-
-    def _aborted(self, error: TransactionAborted, beat: Callable[[], None]) -> None:
-        self._aborts += 1
-        if self._aborts >= MAX_ABORTS:
-            raise EngineError(f"{self._aborts} transactions in a row were aborted: {error}") from error
-        _log.info("the batch is read again: %s", error)
-        time.sleep(ABORT_PAUSES[min(self._aborts, len(ABORT_PAUSES)) - 1])
-        self.source.rewind(beat)

@@ -1,8 +1,4 @@
-"""Times of the public records, as `state.times` reads them, and how far ahead an event may lie."""
-
-from state.times import EARLIEST, LATEST, parse_time
-
-__all__ = ["EARLIEST", "FUTURE_MS", "LATEST", "clamp", "parse_time"]
+"""How far ahead an event may lie."""
 
 FUTURE_MS = 5 * 60 * 1000
 """How far an event may lie ahead of the broker's time of its record."""

@@ -34,6 +34,10 @@ class Facts:
     """Offset from which on there was a transaction that a broker had forgotten to end. It is aborted now."""
 
 
+Undone = Callable[[int], bool]
+"""`Journal.undone` of one partition."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Records of the changelog, the last one of each key, and the offset behind them."""
@@ -57,6 +61,14 @@ class Journal(Protocol):
 
     def replay(self, start: int, end: int, cancelled: Cancelled) -> Iterator[Chunk]:
         """Committed records of the changelog in [start, end), oldest first."""
+        ...
+
+    def undone(self, offset: int) -> bool:
+        """Whether the record before this offset of the changelog was written, and is not committed.
+
+        A broker may note a transaction as committed, forget to end it, and end it with the next one of the
+        same producer, which was aborted.
+        """
         ...
 
     def produce(self, outputs: Sequence[Output], changes: Changes) -> None:

@@ -1,6 +1,7 @@
 """What the broker says of a partition's source and changelog, and how its records become chunks."""
 
 import base64
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -12,6 +13,13 @@ from streams.settings import KafkaSettings
 from streams.topics import SilentCluster, partition_counts, topic_id, topic_values
 
 _ASK_SECONDS = 10.0
+_LOOK_SECONDS = 5.0
+_ONE: kafka.Config = {
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 10,
+    "fetch.message.max.bytes": 100_000,
+}
+_NOTHING_THERE = (kafka.KafkaError._PARTITION_EOF, kafka.KafkaError._AUTO_OFFSET_RESET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class FactsReader:
     """Raises TopicError where the topics are not as they must be, SilentCluster and KafkaException."""
 
     def __init__(self, settings: KafkaSettings, names: JournalNames) -> None:
+        self._settings = settings
         self._names = names
         self._admin = kafka.admin_client(settings)
 
@@ -58,6 +67,35 @@ class FactsReader:
             return int(asked[place].result(_ASK_SECONDS + 5).offset)
         except FutureTimeout:
             raise SilentCluster(f"{place.topic}: the cluster does not answer") from None
+
+    def undone(self, partition: int, offset: int) -> bool:
+        """As `streams.engine.journal.Journal.undone`."""
+        there = (
+            self._is_there(partition, offset - 1, f"read_{kind}") for kind in ("committed", "uncommitted")
+        )
+        # Markers, and what compaction took away, are there for nobody.
+        return not next(there) and next(there)
+
+    def _is_there(self, partition: int, offset: int, isolation: str) -> bool:
+        """Whether a reader gets a record of the changelog at this offset."""
+        reader = kafka.consumer(
+            self._settings, f"{self._names.owner}-restore", {**_ONE, "isolation.level": isolation}
+        )
+        try:
+            reader.assign([kafka.TopicPartition(self._names.changelog, partition, offset)])
+            give_up = time.monotonic() + _LOOK_SECONDS
+            while time.monotonic() < give_up:
+                message = reader.poll(_LOOK_SECONDS / 10)
+                error = None if message is None else message.error()
+                if message is not None and error is None:
+                    return message.offset() == offset
+                if error is not None and error.code() in _NOTHING_THERE:
+                    return False
+                if error is not None and not kafka.may_pass(error):
+                    raise kafka.KafkaException(error)
+        finally:
+            reader.close()
+        raise SilentCluster(f"{self._names.changelog}: the cluster does not answer")
 
     def output_partitions(self) -> list[tuple[str, int]]:
         """Every place that transactions of this engine may have written to, but for the changelog."""

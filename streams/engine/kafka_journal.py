@@ -50,13 +50,15 @@ class KafkaJournal:
         self._label = f"{names.owner}-{partition}"
         self._producer: kafka.Producer | None = None
         self._reader: kafka.Consumer | None = None
+        self._facts: FactsReader | None = None
+        self._patience: _Patience | None = None
         self._landed: int | None = None
         self._end = 0
 
     def fence(self, cancelled: Cancelled) -> Facts:
         # A commit waits for no linger: until then, records gather in large batches.
         self._producer = kafka.producer(self._settings, self._label, {"linger.ms": 20})
-        patience = _Patience(self._label, cancelled)
+        self._patience = patience = _Patience(self._label, cancelled)
         while True:
             try:
                 self._producer.init_transactions(1.0)
@@ -64,7 +66,7 @@ class KafkaJournal:
             except kafka.KafkaException as error:
                 patience.bear(error)
         self._reader = kafka.consumer(self._settings, f"{self._names.owner}-restore", _RESTORE)
-        facts = FactsReader(self._settings, self._names)
+        self._facts = facts = FactsReader(self._settings, self._names)
         forgotten: int | None = None
         while True:
             try:
@@ -75,6 +77,15 @@ class KafkaJournal:
                 forgotten = found.changelog_end
             except (kafka.KafkaException, SilentCluster) as error:
                 patience.bear(error)
+
+    def undone(self, offset: int) -> bool:
+        if self._facts is None or self._patience is None:
+            raise EngineError(f"{self._label}: the journal must be fenced before it is asked")
+        while True:
+            try:
+                return self._facts.undone(self._partition, offset)
+            except (kafka.KafkaException, SilentCluster) as error:
+                self._patience.bear(error)
 
     def replay(self, start: int, end: int, cancelled: Cancelled) -> Iterator[Chunk]:
         reader, self._reader = self._reader, None

@@ -41,6 +41,12 @@ class KafkaTail:
         except kafka.KafkaException as error:
             raise EngineError(f"the broker does not answer: {error.args[0].str()}") from error
 
+    def undone(self, number: int, offset: int) -> bool:
+        try:
+            return self._facts.undone(number, offset)
+        except kafka.KafkaException as error:
+            raise EngineError(f"the broker does not answer: {error.args[0].str()}") from error
+
     def assign(self, offsets: Mapping[int, int]) -> None:
         gone, fresh = self._assigned - offsets.keys(), offsets.keys() - self._assigned
         if gone:

@@ -84,7 +84,7 @@ class Opening:
 
     def _restore(self, facts: Facts) -> None:
         replica = Replica(self.store, self.label)
-        start = replica.begin(facts)
+        start = replica.begin(facts, self.journal.undone)
         restoring = Restoring(self.label, start, facts.changelog_end)
         try:
             for chunk in self.journal.replay(start, facts.changelog_end, self.cancelled):

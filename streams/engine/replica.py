@@ -7,7 +7,7 @@ import logging
 import time
 
 from state.store import LASTING_SECONDS, Store
-from streams.engine.journal import Changes, Chunk, Facts
+from streams.engine.journal import Changes, Chunk, Facts, Undone
 from streams.engine.place import BOOKMARK_KEY, Bookmark
 from streams.errors import ChangelogCut
 
@@ -41,7 +41,7 @@ class Replica:
         bookmark = self._bookmark()
         return bookmark.offset if bookmark is not None and bookmark.topic == facts.changelog_topic else 0
 
-    def begin(self, facts: Facts) -> int:
+    def begin(self, facts: Facts, undone: Undone) -> int:
         """Changelog offset from which the store lacks records; a store that cannot be trusted is cleared.
 
         Raises ChangelogCut where states would be missing.
@@ -50,6 +50,8 @@ class Replica:
         bookmark = self._bookmark()
         if bookmark is not None:
             reason = _distrust(bookmark, facts, now)
+            if reason is None and bookmark.offset and undone(bookmark.offset):
+                reason = "has what a broker noted as committed, and aborted"
             if reason is not None:
                 _log.warning("%s: the local store %s: rebuilding it from the changelog", self._label, reason)
                 bookmark = None

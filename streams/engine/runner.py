@@ -14,6 +14,7 @@ from streams.engine.engine import Engine, Loss, Outcome
 from streams.engine.failures import converted, raise_it
 from streams.engine.guard import Delivery
 from streams.engine.journal import OpeningCancelled
+from streams.engine.mailbox import Mailbox
 from streams.engine.partition import Partition
 from streams.engine.seat import NO_FLOW, Seat, Seek
 from streams.engine.standby import NoStandbys
@@ -74,7 +75,7 @@ class Runner(Generic[RowT]):
         self._measured = 0.0
         self._next_step = 0.0
         self._seeks: SimpleQueue[Seek] = SimpleQueue()
-        self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._mailbox = Mailbox()
         self._lock = threading.Lock()
         """Held where a queue and its flow number must change together."""
         self._wake = threading.Event()
@@ -82,7 +83,6 @@ class Runner(Generic[RowT]):
         self._room.set()
         self._stopping = False
         self._stopped = threading.Event()
-        self._ended = False
         self._openers = ThreadPoolExecutor(_OPENERS, f"{options.name}-open")
         self._checker = threading.Thread(target=self._check, name=f"{options.name}-check", daemon=True)
         self._thread = threading.Thread(target=self._run, name=f"{options.name}-engine", daemon=True)
@@ -170,20 +170,7 @@ class Runner(Generic[RowT]):
             raise self.failure
 
     def _ask(self, action: Callable[[], AnswerT]) -> "Future[AnswerT]":
-        answer: Future[AnswerT] = Future()
-
-        def command() -> None:
-            try:
-                answer.set_result(action())
-            except BaseException as error:
-                answer.set_exception(error)
-                raise
-
-        with self._lock:
-            self._commands.put(command)
-            ended = self._ended
-        if ended:
-            self._serve()
+        answer = self._mailbox.ask(action)
         self._wake.set()
         return answer
 
@@ -191,7 +178,7 @@ class Runner(Generic[RowT]):
         try:
             while not self._stopping:
                 self._options.beat()
-                self._serve()
+                self._mailbox.serve()
                 self._open_rested()
                 if self._next_step <= time.monotonic() and self._step():
                     continue
@@ -216,14 +203,6 @@ class Runner(Generic[RowT]):
             except Exception as error:
                 self._ask(partial(raise_it, error))
                 return
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                command = self._commands.get_nowait()
-            except Empty:
-                return
-            command()
 
     def _step(self) -> bool:
         """One micro-batch. Returns whether more waits."""
@@ -392,10 +371,9 @@ class Runner(Generic[RowT]):
         for seat in self._seats.values():
             seat.cancelled.set()
         self._openers.shutdown(wait=False, cancel_futures=True)
-        with self._lock:
-            self._ended = True
+        self._mailbox.close()
         try:
-            self._serve()
+            self._mailbox.serve()
             self._engine.close_all()
         except BaseException as error:
             self.failure = self.failure or converted(error)

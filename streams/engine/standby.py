@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from state.errors import StateError, StoreError
 from state.rocks import RocksStore
 from state.store import Store
-from streams.engine.journal import Facts
+from streams.engine.journal import Facts, Undone
 from streams.engine.leftovers import Leftovers, is_spare
 from streams.engine.place import BOOKMARK_KEY, Bookmark
 from streams.engine.placement import Rules
@@ -287,13 +288,13 @@ class Standbys(NoStandbys):
             with self._lock:
                 if number in self._wanted:
                     self._lent.pop(number, None)
-                    self._copies[number] = self._copy(number, facts)
+                    self._copies[number] = self._copy(number, facts, partial(tail.undone, number))
         except (StateError, PenchantError) as error:
             # The engine may have the store still, or again.
             _log.info("%s: no standby yet: %s", self._label(number), error)
             self._again[number] = time.monotonic() + _AGAIN_SECONDS
 
-    def _copy(self, number: int, facts: Facts) -> _Copy:
+    def _copy(self, number: int, facts: Facts, undone: Undone) -> _Copy:
         with ExitStack() as opened:
             store = self._store(number, lock_seconds=0.0)
             opened.callback(store.close)
@@ -304,7 +305,7 @@ class Standbys(NoStandbys):
                 raise EngineError(
                     f"its store is at {reached}, and the changelog ends at {facts.changelog_end}"
                 )
-            replica.begin(facts)
+            replica.begin(facts, undone)
             opened.pop_all()
         _log.info("%s: a standby from offset %d", self._label(number), replica.offset)
         return _Copy(store, replica, facts)

@@ -14,6 +14,10 @@ class Tail(Protocol):
         """What the broker says of the partition now."""
         ...
 
+    def undone(self, number: int, offset: int) -> bool:
+        """As `Journal.undone`."""
+        ...
+
     def assign(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions; those that were not read before from their offsets."""
         ...

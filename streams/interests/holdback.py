@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from state.errors import CodecError
+from state.versions import decoded
 from streams.interests.outputs import Cause
 
 VERSION = 1
@@ -23,13 +23,7 @@ class Held(msgspec.Struct, array_like=True):
     @staticmethod
     def decode(value: bytes) -> "Held":
         """Raises CodecError for bytes of an unknown version or form."""
-        try:
-            held = _decoder.decode(value)
-        except msgspec.DecodeError as error:
-            raise CodecError(f"not a held slate: {error}") from error
-        if held.version != VERSION:
-            raise CodecError(f"held slate of unknown version {held.version}")
-        return held
+        return decoded(_decoder, value, "a held slate", VERSION)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -10,8 +10,8 @@ from hashlib import blake2b
 
 import msgspec
 
-from state.errors import CodecError
 from state.events import Row
+from state.versions import decoded
 from streams.interests.deadlines import Deadlines
 from streams.partitioning import murmur2
 
@@ -49,13 +49,7 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     @staticmethod
     def decode(value: bytes) -> "Mark":
         """Raises CodecError for bytes of an unknown version or form."""
-        try:
-            mark = _decoder.decode(value)
-        except msgspec.DecodeError as error:
-            raise CodecError(f"not a mark: {error}") from error
-        if mark.version != VERSION:
-            raise CodecError(f"mark of unknown version {mark.version}")
-        return mark
+        return decoded(_decoder, value, "a mark", VERSION)
 
 
 _encoder = msgspec.msgpack.Encoder()

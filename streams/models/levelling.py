@@ -13,12 +13,12 @@ from state.merging import raised
 from state.store import Store
 from streams.engine.place import PLACE_KEY, Place
 from streams.interests.processor import KIND_FUSION
+from streams.latest import latest
 from streams.partitioning import partition_of
-from streams.reading import Stretch, read, whole
+from streams.reading import read, whole
 from streams.settings import Settings
 
 BATCH = 500
-_FIRST_LOOK = 256
 
 
 def strays(store: Store, number: int, partitions: int) -> tuple[int, int]:
@@ -87,17 +87,9 @@ def last_place(settings: Settings, changelog: str, number: int) -> int | None:
 
     The place ends each commit, so it is looked for from the end.
     """
-    (stretch,) = (s for s in whole(settings, changelog, settled=False) if s.partition == number)
-    look = _FIRST_LOOK
-    while True:
-        first = max(stretch.first, stretch.end - look)
-        found = None
-        for record in read(settings, [Stretch(changelog, number, first, stretch.end)]):
-            if record.key == PLACE_KEY and record.value is not None:
-                found = Place.decode(record.value).source
-        if found is not None or first == stretch.first:
-            return found
-        look *= 16
+    stretches = [each for each in whole(settings, changelog, settled=False) if each.partition == number]
+    found = latest(settings, stretches, {changelog: {PLACE_KEY}}).get((changelog, PLACE_KEY))
+    return None if found is None or found.value is None else Place.decode(found.value).source
 
 
 def _compare(batch: dict[bytes, bytes | None], store: Store, ahead: dict[bytes, int]) -> None:

@@ -14,7 +14,7 @@ held out       a tenth of the items, not in training at all: ranked among all it
 missing        models learnt and measured with 30 and 60 % of the modalities taken away
 --held-out     the former alone: each model learnt once, without that tenth, and asked for all later events as
                well, every item there to choose from: new items are not to be bought with what is shown of
-               others. "interest, told no categories" knows of items their content and ids alone
+               others
 """
 
 import argparse
@@ -54,7 +54,7 @@ SHOWN = 0.3
 """Chance that there is anything on the slate, which viewers look at every other time."""
 MODELS = "random,popularity,recency-mean,content-prior,sasrec,interest"
 HELD_OUT = (
-    "random", "popularity", "recency-mean", "content-prior", "interest", "interest, told no categories"
+    "random", "popularity", "recency-mean", "content-prior", "interest", "interest/without-categories"
 )  # fmt: skip
 Found = dict[str, float]
 """Figures by name."""
@@ -144,10 +144,8 @@ def held_out(world: int, sample: tuple[Sample, ItemContent], options: argparse.N
 
 def told_of_new(name: str, split: Split, content: ItemContent) -> Found:
     """NDCG@10 of a model that learnt without a tenth of the items."""
-    model, _, without = name.partition(", ")
-    told = replace(content, topics=((),) * len(content)) if without else content
     cold = without_items(split, COLD_SHARE, seed=0)
-    learnt = contender(model)[1](Task(cold.train, cold.validation, told), lambda done: None)
+    learnt = contender(name)[1](Task(cold.train, cold.validation, content), lambda done: None)
     among = np.zeros(cold.train.items, np.bool_)
     among[cold.test.items] = True
     each = per_event(rank(learnt, split.test, RankingOptions()))[HEADLINE]

@@ -2,13 +2,14 @@
 misses.
 
     OMP_NUM_THREADS=1 python tests/bench/bench_serving.py [--items 2000,20000,200000,1000000] [--users 64]
-        [--turns 5]
+        [--turns 5] [--probes 0]
 
 Users have 40 events each; slates are of 20, by the default settings, reasons included, availability, sights
 and dislikes filtered. Items lie around 200 directions of uneven size. Both ways take turns over the same
 users in one process; the figures are microseconds of CPU a user, median of the turns. Recall is the share of
 the slate by looking at all that the index brings as well; `candidates` the same of the 200 nearest. Then what
-taking in 1,000 more items costs the writer, and the first slates after it the reader.
+taking in 1,000 more items costs the writer, and the first slates after it the reader. 0 probes
+are as many cells as serving looks into by itself.
 """
 
 import argparse
@@ -80,11 +81,12 @@ class World:
         self.groups = np.empty(0, np.int64)
         for start in range(0, count, BULK):
             self.load(min(BULK, count - start))
-        settings = RecommendSettings(top_k=TOP, index_above=1)
         self.whole = Recommender(self.catalogue, RecommendSettings(top_k=TOP))
         began = time.process_time()
-        self.found = Recommender(self.catalogue, settings)
+        self.found = Recommender(self.catalogue, RecommendSettings(top_k=TOP, index_above=1))
         self.built = (time.process_time() - began) / count * 1e6
+        assert self.found._index is not None
+        self.nearest = self.found._index
 
     def load(self, count: int) -> float:
         """Take in more items; returns the CPU seconds of it."""
@@ -146,25 +148,34 @@ def agreement(world: World, audience: Audience) -> tuple[float, float]:
 def measure(count: int, options: argparse.Namespace) -> None:
     world = World(count)
     audiences = [world.audience(options.users, seed) for seed in range(2)]
-    taken: dict[str, list[float]] = {"whole": [], "found": []}
+    probes = [int(number) for number in options.probes.split(",")]
+    taken: dict[int | None, list[float]] = {None: [], **{number: [] for number in probes}}
     for turn in range(options.turns + 1):
-        for name, values in taken.items():
-            value = cost(getattr(world, name), audiences[turn % 2])
+        for number, values in taken.items():
+            world.nearest._probes = number or 0
+            value = cost(world.whole if number is None else world.found, audiences[turn % 2])
             if turn:
                 values.append(value)
-    slates, nearest = agreement(world, audiences[0])
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    whole, found = (statistics.median(taken[name]) for name in ("whole", "found"))
     print(
-        f"{count:>9,} items: all {whole:8.0f} us, index {found:8.0f} us; recall of slates {slates:.3f}, "
-        f"candidates {nearest:.3f}; {world.built:.0f} us an item to build; {size:.2f} GB at most",
+        f"{count:>9,} items: all {statistics.median(taken[None]):8.0f} us; "
+        f"{world.built:.0f} us to add an item; {size:.2f} GB at most",
         flush=True,
     )
+    for number in probes:
+        world.nearest._probes = number
+        slates, nearest = agreement(world, audiences[0])
+        print(
+            f"{'':>9}  probes {number:4}: {statistics.median(taken[number]):8.0f} us; "
+            f"recall of slates {slates:.3f}, candidates {nearest:.3f}",
+            flush=True,
+        )
+    world.nearest._probes = probes[0]
     more = world.load(1_000) * 1e3
-    after = {name: cost(getattr(world, name), audiences[0]) for name in taken}
+    after = [cost(each, audiences[0]) for each in (world.whole, world.found)]
     print(
-        f"{'':>9}  1,000 more items: {more:.0f} ms for the writer; then slates take "
-        f"{after['whole']:.0f} us and {after['found']:.0f} us once",
+        f"{'':>9}  1,000 more items: {more:.0f} ms for the writer; then slates take {after[0]:.0f} us and "
+        f"{after[1]:.0f} us once",
         flush=True,
     )
 
@@ -176,6 +187,7 @@ def main() -> None:
     parser.add_argument("--items", default="2000,20000,200000,1000000")
     parser.add_argument("--users", type=int, default=64)
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--probes", default="0")
     options = parser.parse_args()
     for count in options.items.split(","):
         measure(int(count), options)

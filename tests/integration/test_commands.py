@@ -240,6 +240,34 @@ def read_terminal(number: int) -> bytes:
         return b""
 
 
+class TestLatest:
+    def test_what_is_published_of_one_user(self, settings: Settings) -> None:
+        names, others = settings.topics, [f"user-{number}" for number in range(6)]
+        produce_json(settings, names.items, [("a", {"item_id": "a", "title": "Tabby"})])
+        for topic, record in ((names.interests, interest), (names.recommendations, slate)):
+            produce_json(settings, topic, [("u", record("u", 1)), ("gone", record("gone", 1))])
+            produce_json(settings, topic, [(other, record(other, 1)) for other in others])
+            produce_json(settings, topic, [("u", record("u", 2)), ("gone", None)])
+        client = producer(settings.kafka, names.interests)
+        client.init_transactions(SECONDS)
+        client.begin_transaction()
+        client.produce(names.interests, json.dumps(interest("u", 3)).encode(), b"u")
+        client.flush(SECONDS)
+        client.abort_transaction(SECONDS)
+        result = penchant(settings, "user", "latest", "u")
+        assert result.exit_code == 0, result.output
+        assert "u: version 2, 2 events up to" in result.stdout
+        assert "topics: cats 0.90" in result.stdout
+        assert "slate of version 2, " in result.stdout
+        assert "1.000  Tabby (a)  [interest]" in result.stdout
+        assert (
+            json.loads(penchant(settings, "user", "latest", "u", "--json").stdout)["interest"]["version"] == 2
+        )
+        for other in others[:2]:
+            assert f"{other}: version 1" in penchant(settings, "user", "latest", other).stdout
+        assert penchant(settings, "user", "latest", "gone").exit_code == 1
+
+
 class TestWatch:
     def test_lines_of_what_is_there(self, settings: Settings) -> None:
         produce_json(settings, settings.topics.items, [("a", {"item_id": "a", "title": "Tabby"})])

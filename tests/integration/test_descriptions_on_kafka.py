@@ -9,19 +9,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from state.facts import Facts
 from streams.broker import LocalCluster
-from streams.cli import cli
-from streams.demo.stage import environment
 from streams.describe.worker import DescribeWorker
 from streams.errors import TopicError
 from streams.interests.worker import InterestsWorker
 from streams.records import InterestDescription
 from streams.settings import DescribeSettings, Settings
 from streams.topics import create_topics
+from tests.command_line import penchant
 from tests.encode_harness import running, served, until
 from tests.integration.conftest import fresh_settings, produce_json, read_all
 
@@ -99,10 +97,6 @@ def described(settings: Settings, user: str, word: str) -> bool:
 
 def interests(settings: Settings, user: str) -> int:
     return sum(message.key() == user.encode() for message in read_all(settings, settings.topics.interests))
-
-
-def penchant(settings: Settings, *arguments: str) -> Result:
-    return CliRunner(env=environment(settings)).invoke(cli, arguments)
 
 
 def test_descriptions_follow_the_interests_and_outlast_a_restart(made: Settings) -> None:

@@ -30,11 +30,12 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster
         yield cluster
 
 
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize(("told", "undone"), [(False, False), (True, False), (True, True)])
 def test_what_a_broker_forgot_to_end_is_never_seen(
-    forgetful: LocalCluster, tmp_path_factory: pytest.TempPathFactory, told: bool
+    forgetful: LocalCluster, tmp_path_factory: pytest.TempPathFactory, told: bool, undone: bool
 ) -> None:
-    """Also where its owner was told that it was committed, and so has it in its store."""
+    """Also where its owner was told that it was committed, and so has it in its store; and where the next
+    transaction, which was aborted, has ended it since."""
     settings = fresh_settings(forgetful.bootstrap_servers, tmp_path_factory.mktemp("data"))
     create_topics(settings)
     records = source(12)
@@ -48,6 +49,8 @@ def test_what_a_broker_forgot_to_end_is_never_seen(
         bookmark = Bookmark.decode(first.store.get(BOOKMARK_KEY) or b"")
         # Behind the marker of the batch before.
         first.store.write({**batch, BOOKMARK_KEY: replace(bookmark, offset=bookmark.offset + 3).encode()})
+    if undone:
+        abort_another(settings)
     owner = Owner(settings, store=first.store if told else None)
     assert owner.open() == 4
     assert owner.process(records, 4, 12).lost == {}
@@ -79,6 +82,18 @@ def forget(settings: Settings, batch: dict[bytes, bytes]) -> None:
             (settings.topics.interests, written): [(user, output)],
         },
     )
+
+
+def abort_another(settings: Settings) -> None:
+    """A transaction of the same producer in the same partitions."""
+    producer = kafka.producer(settings.kafka, f"{names(settings).owner}-0")
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for number in range(settings.topics.partitions):
+        producer.produce(settings.topics.interests, None, b"", partition=number)
+    producer.produce(user_state_changelog(settings), None, b"", partition=0)
+    producer.flush(30)
+    producer.abort_transaction(30)
 
 
 def ids(settings: Settings) -> list[str]:

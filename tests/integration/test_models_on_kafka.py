@@ -4,13 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from state.artifact import save_artifact
 from state.codec import empty, encode
 from streams.broker import LocalCluster
-from streams.cli import cli
-from streams.demo.stage import environment
 from streams.interests.processor import KIND_FUSION
 from streams.interests.worker import InterestsWorker
 from streams.kafka import TopicPartition, admin_client, producer
@@ -19,15 +16,12 @@ from streams.models.board import changelog_of
 from streams.models.control import Control
 from streams.settings import Settings
 from streams.topics import create_topics, user_state_changelog
-from tests.encode_harness import served, until
+from tests.command_line import penchant
+from tests.encode_harness import served
 from tests.integration.conftest import fresh_settings, read_all
-from tests.models_world import Feed, assert_states, content_prior, other_artifact, saved, seen
+from tests.models_world import Feed, all_shown, assert_states, content_prior, other_artifact, saved, seen
 
 pytestmark = pytest.mark.timeout(400)
-
-
-def penchant(settings: Settings, *arguments: str) -> Result:
-    return CliRunner(env=environment(settings)).invoke(cli, arguments)
 
 
 def states(settings: Settings, version: str) -> dict[bytes, bytes]:
@@ -43,10 +37,6 @@ def states(settings: Settings, version: str) -> dict[bytes, bytes]:
             if value is not None:
                 kept[key[1:]] = value
     return kept
-
-
-def all_shown(settings: Settings, feed: Feed) -> None:
-    until("all outputs", lambda: len(seen(settings).causes) >= feed.count)
 
 
 def test_a_model_takes_over_and_gives_back_under_load(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 from rocksdict import BottommostLevelCompaction, CompactOptions, Options, Rdict
 
 from encoders.bank import EncoderBank
@@ -18,8 +17,7 @@ from state.fusion import Fusion
 from state.holdings import Names, held_state
 from streams.broker import ClusterOptions, LocalCluster
 from streams.broker.ports import free_ports
-from streams.cli import cli
-from streams.demo.stage import environment, workers
+from streams.demo.stage import workers
 from streams.encode.configured_media import configured_media
 from streams.encode.media import MediaEncoder
 from streams.holdings import Holdings
@@ -27,6 +25,7 @@ from streams.interests.worker import InterestsWorker
 from streams.kafka import AdminClient, ConfigResource, ResourceType, admin_client
 from streams.settings import Settings
 from streams.topics import create_topics, plan_topics
+from tests.command_line import penchant
 from tests.encode_harness import SECONDS, rows_of, running, served, until
 from tests.integration.conftest import fresh_settings, produce_json, read_all
 from tests.merge_trial import assert_same_picture, merged_under_fire
@@ -51,10 +50,6 @@ def cleaning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]
     )
     with LocalCluster(tmp_path_factory.mktemp("cleaning"), options) as cluster:
         yield cluster
-
-
-def penchant(settings: Settings, *arguments: str) -> Result:
-    return CliRunner(env=environment(settings)).invoke(cli, arguments)
 
 
 def exported(settings: Settings, user: str) -> Holdings:

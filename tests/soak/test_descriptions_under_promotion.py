@@ -8,21 +8,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from streams.broker import LocalCluster
-from streams.cli import cli
-from streams.demo.stage import environment
 from streams.describe.worker import DescribeWorker
 from streams.interests.worker import InterestsWorker
 from streams.kafka import producer
 from streams.records import InterestDescription
 from streams.settings import DescribeSettings, Settings
 from streams.topics import create_topics
+from tests.command_line import penchant
 from tests.encode_harness import served, until
 from tests.integration.conftest import fresh_settings, read_all
-from tests.models_world import STOCK, Feed, saved, seen
+from tests.models_world import STOCK, Feed, all_shown, saved, seen
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
 
@@ -33,10 +31,6 @@ USERS = 12
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     with LocalCluster(tmp_path_factory.mktemp("kafka")) as made:
         yield made
-
-
-def penchant(settings: Settings, *arguments: str) -> Result:
-    return CliRunner(env=environment(settings)).invoke(cli, arguments)
 
 
 def descriptions(settings: Settings) -> dict[str, list[InterestDescription]]:
@@ -83,7 +77,7 @@ def test_users_are_described_while_a_model_takes_over_and_back(
         until("first descriptions", lambda: by_model(settings, "content-prior-1") == users)
         goes_over("other-1", "promote", saved(tmp_path / "model"))
         goes_over("content-prior-1", "rollback")
-        until("all outputs", lambda: len(seen(settings).causes) >= feed.count)
+        all_shown(settings, feed)
     shown = {user: {version for version, *_ in each} for user, each in seen(settings).shown.items()}
     for user, told in descriptions(settings).items():
         assert all(before.version < after.version for before, after in pairwise(told)), user

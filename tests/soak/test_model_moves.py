@@ -5,18 +5,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 
 from state.settings import ModelSettings
 from streams.broker import LocalCluster
-from streams.cli import cli
-from streams.demo.stage import environment
 from streams.interests.worker import InterestsWorker
-from streams.settings import Settings
 from streams.topics import create_topics
+from tests.command_line import penchant
 from tests.encode_harness import served, until
 from tests.integration.conftest import fresh_settings
-from tests.models_world import Feed, saved, seen
+from tests.models_world import Feed, all_shown, saved, seen
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(400)]
 
@@ -27,21 +24,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         yield made
 
 
-def penchant(settings: Settings, *arguments: str) -> Result:
-    return CliRunner(env=environment(settings)).invoke(cli, arguments)
-
-
-def counted(settings: Settings, feed: Feed) -> None:
-    until("all outputs", lambda: len(seen(settings).causes) >= feed.count)
-
-
 def test_states_go_along_with_the_model_that_serves(cluster: LocalCluster, tmp_path: Path) -> None:
     settings = fresh_settings(cluster.bootstrap_servers, tmp_path / "data", partitions=2)
     create_topics(settings)
     feed, folder = Feed(settings), saved(tmp_path / "model")
     feed.send(200)
     with served(InterestsWorker(settings)):
-        counted(settings, feed)
+        all_shown(settings, feed)
     made = penchant(settings, "models", "promote", folder)
     assert made.exit_code == 0 and "no interests worker runs" in made.stdout, made.output
     early = penchant(settings, "app", "rename", settings.app.name, "moved")
@@ -49,7 +38,7 @@ def test_states_go_along_with_the_model_that_serves(cluster: LocalCluster, tmp_p
     with served(InterestsWorker(settings)):
         until("the passage", lambda: "takes over" not in penchant(settings, "models", "list").stdout)
         feed.send(100)
-        counted(settings, feed)
+        all_shown(settings, feed)
 
     grown = penchant(settings, "topics", "grow", "--partitions", "3")
     assert grown.exit_code == 0, grown.output
@@ -59,7 +48,7 @@ def test_states_go_along_with_the_model_that_serves(cluster: LocalCluster, tmp_p
     more = Feed(wider, rows=feed.rows, raw=feed.raw, start=feed.count)
     with served(InterestsWorker(wider)):
         more.send(100)
-        counted(wider, more)
+        all_shown(wider, more)
     seen(wider).check(more)
     refused = penchant(wider, "models", "promote", saved(tmp_path / "third", "third-1", 0.25))
     assert refused.exit_code == 1 and "penchant topics grow" in refused.output
@@ -74,7 +63,7 @@ def test_states_go_along_with_the_model_that_serves(cluster: LocalCluster, tmp_p
     last = Feed(moved, rows=more.rows, raw=more.raw, start=more.count)
     with served(InterestsWorker(moved)):
         last.send(100)
-        counted(moved, last)
+        all_shown(moved, last)
     seen(moved).check(last)
     assert {model for each in seen(moved).shown.values() for _, model, *_ in each[-1:]} == {"other-1"}
     removed = penchant(moved, "app", "remove", settings.app.name)

@@ -218,7 +218,7 @@ def test_a_store_read_in_part_is_as_old_as_its_reading() -> None:
     store.write({BOOKMARK_KEY: old.encode()})
     replica = Replica(store, "test")
     facts = replace(log.facts, changelog_end=log.end(0))
-    assert replica.begin(facts) == 1
+    assert replica.begin(facts, lambda offset: False) == 1
     replica.take(Chunk({b"k": b"v"}, 1, 3))
     assert Bookmark.decode(store.get(BOOKMARK_KEY) or b"") == replace(old, offset=3)
     replica.settle()

@@ -46,12 +46,16 @@ class MemoryTail:
             log.facts, changelog_end=log.end(number)
         )
         self.failing: dict[int, str] = {}
+        self.undone_at: set[int] = set()
         self.held_back = False
         self.assigned: dict[int, int] = {}
         self.closed = 0
 
     def facts(self, number: int) -> Facts:
         return self.facts_of(number)
+
+    def undone(self, number: int, offset: int) -> bool:
+        return offset in self.undone_at
 
     def assign(self, offsets: Mapping[int, int]) -> None:
         self.assigned = dict(offsets)
@@ -239,11 +243,12 @@ def bookmarked(bench: Bench, bookmark: Bookmark) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("how", ["other topic", "too old"])
+@pytest.mark.parametrize("how", ["other topic", "too old", "undone"])
 def test_a_store_that_cannot_be_trusted_is_copied_anew(bench: Bench, how: str) -> None:
     bench.fill(0, 0, 10)
     topic = b"y" * 16 if how == "other topic" else bytes(16)
     age = 25 * HOUR_MS if how == "too old" else 0
+    bench.tail.undone_at = {4} if how == "undone" else set()
     bookmarked(bench, Bookmark(4, now_ms() - age, topic))
     bench.standbys.follow({0}, ())
     until(lambda: bench.standbys.level(0))

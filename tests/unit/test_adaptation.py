@@ -27,6 +27,7 @@ from state.learning.start import PRIOR, Start, load_start
 from state.learning.trainer import Schedule
 from state.learning.transfer import Tuned, begin, shape_of
 from state.prior import content_prior
+from state.signals import REJECTING
 from state.slots import item_hash
 from streams.cli import cli
 from streams.commands import train_model
@@ -162,6 +163,18 @@ def test_training_moves_what_it_is_told_to(tuned: Tuned) -> None:
     assert ("readout.into" in changed) == (tuned == "whole")
 
 
+def test_a_training_begins_with_the_content_prior_and_serves(tmp_path: Path) -> None:
+    """Attention leaves out rejecting actions by biases of minus infinity, and goes on to."""
+    events = many_events(60, seed=4)
+    task = Task(events, Targets(events, np.zeros(0, np.int64)), content(), start=load_start(PRIOR))
+    made = train(Plan(schedule=Schedule(epochs=2, length=32)), task, lambda done: None, CPU)
+    assert isinstance(made.model, InterestModel)
+    assert np.isfinite(made.outcome.course.losses).all()
+    save_artifact(artifact_of(made.model, item_ids()), str(tmp_path))
+    weights = load_artifact(str(tmp_path)).weights
+    assert (np.isneginf(weights.attention_action).all(axis=1) == REJECTING).all()
+
+
 def test_a_start_that_no_epoch_improves_on_is_kept() -> None:
     """The one event to be foretold is what the start puts first."""
     events, told = many_events(60, seed=4), without_bare(content())
@@ -221,7 +234,6 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.usefixtures("own_logging")
 def test_the_command_says_what_it_started_from(events: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     assert command(tmp_path, "--from", str(events), "--into", str(first)).exit_code == 0
@@ -236,7 +248,6 @@ def test_the_command_says_what_it_started_from(events: Path, tmp_path: Path) -> 
     assert item_hash("item-3") in kept.keys
 
 
-@pytest.mark.usefixtures("own_logging")
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -15,6 +15,7 @@ from streams.doctor.finding import Finding, Level, fail, ok, run_check, warn
 from streams.doctor.plausible import check_settings
 from streams.settings import Settings
 from tests import tiny_models
+from tests.model_server import Manner, serving
 
 
 def settings(section: str = "app", **fields: Any) -> Settings:
@@ -163,6 +164,37 @@ class TestModels:
             each for each in models.check_models(settings("language", **fields)) if each.level is Level.FAIL
         ]
         assert told in str(finding)
+
+    @pytest.mark.parametrize(
+        ("manner", "level", "told"),
+        [
+            (lambda handler, _: handler.say_sentences("Likes music."), Level.OK, "answers in"),
+            (lambda handler, _: handler.answer(401, b"no such key"), Level.FAIL, "HTTP 401: b'no such key'"),
+            (lambda handler, _: handler.answer(503, b""), Level.FAIL, "HTTP 503"),
+            (lambda handler, _: handler.say(None), Level.WARN, "an empty completion"),
+            (lambda handler, _: handler.answer(429, b""), Level.WARN, "HTTP 429"),
+            (lambda handler, _: handler.stall(), Level.WARN, "does not answer within 0.3 s"),
+        ],
+    )
+    def test_a_language_service_is_asked_once(
+        self, manner: Manner, level: Level, told: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(models, "ANSWER_SECONDS", 0.3 if "within" in told else 30.0)
+        with serving(manner) as server:
+            wanted = settings("language", backend="http", model="m", endpoint=server.url)
+            (finding,) = [each for each in models.check_models(wanted) if each.subject == "language"]
+        assert finding.level is level
+        assert f"m at {server.url}" in finding.seen
+        assert told in finding.seen
+        assert len(server.asked) == 1
+
+    def test_a_language_service_that_is_not_there(self) -> None:
+        with serving(lambda *_: None) as server:
+            pass
+        wanted = settings("language", backend="http", model="m", endpoint=server.url)
+        (finding,) = [each for each in models.check_models(wanted) if each.level is Level.FAIL]
+        assert "unreachable" in finding.seen
+        assert "language.endpoint" in finding.mend
 
     def test_no_writer_is_looked_at_where_nothing_is_described(self) -> None:
         wanted = replace(

@@ -105,7 +105,6 @@ def command(data: Path, *words: str) -> Result:
     return CliRunner().invoke(cli, words, prog_name="penchant", env=environment)
 
 
-@pytest.mark.usefixtures("own_logging")
 def test_the_command_shows_the_best_and_writes_all(folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "gains.json"
     result = command(tmp_path, "features", "--from", str(folder), "--top", "2", "--json", str(file))
@@ -115,7 +114,6 @@ def test_the_command_shows_the_best_and_writes_all(folder: Path, tmp_path: Path)
     assert {one["name"] for one in json.loads(file.read_bytes())} == {"boats", "trains", "noise", "all"}
 
 
-@pytest.mark.usefixtures("own_logging")
 @pytest.mark.parametrize(
     ("words", "told"),
     [

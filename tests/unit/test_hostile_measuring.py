@@ -7,8 +7,6 @@ from click.testing import CliRunner, Result
 
 from streams.cli import cli
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 
 

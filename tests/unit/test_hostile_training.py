@@ -28,8 +28,6 @@ from state.learning.trainer import Aside, Schedule, Trainer
 from streams.cli import cli
 from streams.model_training import CHECKPOINTS
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
 CPU = torch.device("cpu")
 USERS, EVENTS, ITEMS = 12, 6, 8
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state.events import ACTIONS, NO_TOPIC
+from state.times import LATEST, parse_time
 from streams.encode.parsing import Event, NewItem, Withdrawal, parse_interaction, parse_item
-from streams.encode.timestamps import FUTURE_MS, LATEST, clamp, parse_time
+from streams.encode.timestamps import FUTURE_MS, clamp
 from streams.errors import RecordError
 from streams.raw import RawRecord
 

@@ -26,10 +26,10 @@ from state.known import (
 from state.layout import DIM, MODALITY_COUNT, SHARED_DIM
 from state.learning.exporting import artifact_of
 from state.learning.interactions import ItemContent, interactions_of
-from state.learning.interest import InterestModel
+from state.learning.interest import InterestModel, InterestShape
 from state.learning.optimiser import OptimiserSettings
 from state.learning.protocol import Targets, Task
-from state.learning.sequential import Plan, train
+from state.learning.sequential import Plan, build, train
 from state.learning.trainer import Schedule
 from state.slots import item_hash
 from tests.fusion_samples import NOW, event, fold, learned, media
@@ -135,6 +135,10 @@ def test_training_learns_what_the_items_of_a_category_have_in_common() -> None:
     plan = Plan(schedule=Schedule(epochs=8, batch=12, length=16, optimiser=fast))
     made = train(plan, task, lambda done: None, torch.device("cpu"))
     assert isinstance(made.model, InterestModel)
+    untold = build(Plan(interest=InterestShape(categories=False)), task, torch.device("cpu"))
+    assert isinstance(untold, InterestModel)
+    assert made.model.tower.usable().all()
+    assert untold.tower.usable().tolist() == (source.counts > 0).tolist()
     vectors = Fusion(artifact_of(made.model, ids)).item_vectors([{}] * len(ids), ids, topics)
     new = np.arange(size - 1, len(ids), size)
     old = np.delete(vectors, new, axis=0).reshape(len(NAMES), size - 1, DIM)

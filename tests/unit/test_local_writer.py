@@ -1,5 +1,6 @@
 """Descriptions by a model in this process, on a small one with words of chance."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -72,10 +73,14 @@ def test_a_model_without_a_chat_template(tmp_path: Path) -> None:
     assert len(plain.write([request(BIRDS)])) == 1
 
 
-def test_versions_tell_models_and_options_apart(model: LocalModel) -> None:
+def test_versions_tell_models_and_options_apart(model: LocalModel, caplog: pytest.LogCaptureFixture) -> None:
     longer = LocalModel(msgspec.structs.replace(SETTINGS, max_new_tokens=9))
-    again = LocalModel(SETTINGS)
+    with caplog.at_level("INFO", "encoders"):
+        again = LocalModel(SETTINGS)
     assert model.version == again.version != longer.version
+    begins, ends = caplog.messages
+    assert begins == f"loading the language model {SETTINGS.model}"
+    assert re.fullmatch(rf"{re.escape(SETTINGS.model)} is loaded on cpu after \d+\.\d s", ends)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,9 @@ def test_marks_end_in_order_and_a_renewed_one_later() -> None:
     assert again.ended(99) == [] and not again
 
 
-@pytest.mark.parametrize("value", [b"", b"\xc1", b"\x91\x01", Mark(VERSION + 1, 5).encode()])
+@pytest.mark.parametrize(
+    "value", [b"", b"\xc1", b"\x91\x01", b"\x94\x01\x05\x06\xa1\xff", Mark(VERSION + 1, 5).encode()]
+)
 def test_bytes_that_are_no_mark_are_told(value: bytes) -> None:
     with pytest.raises(CodecError, match="mark"):
         Mark.decode(value)

@@ -16,8 +16,6 @@ from state.learning.tracking import tracked
 from streams.cli import cli
 from tests.learning_samples import write_likes
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
 
 def records(folder: Path) -> Iterator[Any]:
     """The events of the one file in the folder: length, its checksum, the event, its checksum, each time."""

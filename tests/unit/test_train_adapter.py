@@ -20,8 +20,6 @@ from streams.topic_catalogue import standing
 from tests import tiny_models
 from tests.adapter_samples import catalogue
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:

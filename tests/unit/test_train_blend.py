@@ -12,8 +12,6 @@ from state.strategies.learned import Learned
 from streams import blend_training
 from streams.cli import cli
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
 
 def invoke(*words: str) -> Result:
     return CliRunner().invoke(cli, ["train", "blend", *words], prog_name="penchant")

@@ -13,8 +13,6 @@ from encoders.base import Modality
 from encoders.classics_artifact import load_classics
 from streams.cli import cli
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
 
 @pytest.fixture
 def media(tmp_path: Path) -> Path:

@@ -16,8 +16,6 @@ from state.prior import content_prior
 from streams.cli import cli
 from streams.commands.train import KINDS
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
 
 @pytest.fixture(scope="module")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -11,10 +11,9 @@ from state.artifact import load_artifact
 from state.errors import LearningError
 from state.learning import sequential
 from state.learning.saving import REPORT, load_report
+from state.learning.start import NUMBERS
 from streams.cli import cli
 from streams.commands import train_model
-
-pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +88,9 @@ def test_a_baseline_is_kept_for_comparison(events: Path, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert "it does not serve" in result.output
     assert load_report(tmp_path / "model").plan.kind == "sasrec"
+    modes = {path.name: path.stat().st_mode for path in (tmp_path / "model").iterdir() if path.is_file()}
+    assert {NUMBERS, REPORT} <= modes.keys()
+    assert len(set(modes.values())) == 1, "who may read one may read all"
 
 
 def test_a_search_tells_what_it_tried(events: Path, tmp_path: Path) -> None:

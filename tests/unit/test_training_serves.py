@@ -134,6 +134,17 @@ def test_a_first_event_that_says_nothing() -> None:
         assert_serves(MODELS["ids-alone"], one_user(events))
 
 
+def test_actions_that_attention_leaves_out() -> None:
+    """As the content prior does, with which a training may begin."""
+    made = model(InterestShape(dropout=0), seed=2)
+    view, click, nan = ACTIONS.index("view"), ACTIONS.index("click"), float("nan")
+    with torch.no_grad():
+        made.attention.action[view] = -torch.inf
+        made.attention.action[click, 0] = -torch.inf
+    events = [(1, view, 0, nan, nan), (2, view, 50, nan, nan), (3, click, 60, nan, nan), (4, 3, 70, nan, nan)]
+    assert_serves(made, one_user(events))
+
+
 def test_a_new_item_is_told_by_its_categories() -> None:
     """Of the last five items, which training never saw, the last two are of no category that it did."""
     catalogue = serving_vectors(artifact_of(MODELS["categories"], item_ids()), SORTED)
