@@ -83,7 +83,7 @@ class Reference:
         if part.vector is None or part.weight == 0 or part.action in NEGATIVE:
             return Outcome.IGNORED
         part.action = Action.UNLIKE
-        part.weight = float(self.artifact.weights.action_weight[ACTIONS.index(Action.UNLIKE)])
+        part.weight = half(self.artifact.weights.action_weight[ACTIONS.index(Action.UNLIKE)])
         part.time = min(part.time, max(other.time for other in self.ring))
         self.gone.append(part)
         self.remembered.append("answer " + row.event_id)
@@ -124,14 +124,13 @@ class Reference:
         found = self.item(row.vectors)
         base = float(self.artifact.weights.action_weight[ACTIONS.index(action)])
         weighed = np.float32(base * factor(action, row)) * np.float32(mood(sounds))
-        weight = float(np.float16(weighed))
         return Part(
             row.time,
             event_hash(row.event_id),
             row.event_id,
             row.item_id,
             action,
-            weight,
+            half(weighed),
             bucket(row.dwell_seconds),
             None if found is None else found[0],
             np.zeros(4) if found is None else found[1],
@@ -149,6 +148,11 @@ class Reference:
 
     def read(self) -> dict[str, np.ndarray]:
         return Reading(self.artifact, self.parts(), self.ring).readouts()
+
+
+def half(weight: np.float32) -> float:
+    """A weight as a state keeps it, in half precision."""
+    return float(np.float16(weight))
 
 
 def same(like: Part, unlike: Part) -> bool:
