@@ -21,7 +21,7 @@ CLIENT = "streams.kafka"
 REPETITIVE = (CLIENT, "aiokafka", "faust", "mode")
 REPEAT_SECONDS = 30.0
 
-_HANDLER_NAME = "penchant"
+HANDLER_NAME = "penchant"
 _NUMBERS = re.compile(r"\d+")
 
 
@@ -100,12 +100,12 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     The Kafka client is silent but at debug: a command says itself, in one line, what is wrong.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.set_name(_HANDLER_NAME)
+    handler.set_name(HANDLER_NAME)
     handler.addFilter(Passing())
     handler.addFilter(Repetition())
     handler.setFormatter(JsonFormatter() if settings.format == "json" else HumanFormatter())
     root = logging.getLogger()
-    for old in [each for each in root.handlers if each.get_name() == _HANDLER_NAME]:
+    for old in [each for each in root.handlers if each.get_name() == HANDLER_NAME]:
         root.removeHandler(old)
     root.addHandler(handler)
     level = logging.getLevelNamesMapping()[settings.level.upper()]

@@ -6,17 +6,27 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from streams.logs import CLIENT, HANDLER_NAME, TALKATIVE
+
 # A machine that is busy must not fail a test: neither for one slow example nor for slow drawing.
 settings.register_profile("penchant", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penchant")
 
+_LOGGERS = [None, "encoders", "state", "streams", *TALKATIVE, CLIENT]
+_LEVELS = {name: logging.getLogger(name).level for name in _LOGGERS}
 
-@pytest.fixture
+
+@pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
-    """For tests that run commands in this process, which set logging up: afterwards it is as before."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    """Commands run in this process set logging up: no test finds what another test, or a fixture, did."""
+    _restore_logging()
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    _restore_logging()
+
+
+def _restore_logging() -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [each for each in root.handlers if each.get_name() != HANDLER_NAME]
     logging.captureWarnings(False)
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)

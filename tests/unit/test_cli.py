@@ -26,9 +26,6 @@ HEAVY = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("own_logging")
-
-
 @pytest.fixture
 def obey(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Makes `penchant run` a command that keeps its settings and raises what the test wants."""

@@ -6,28 +6,14 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from streams.logs import CLIENT, REPEAT_SECONDS, TALKATIVE, Repetition, configure, let_client_speak
+from streams.logs import CLIENT, REPEAT_SECONDS, Repetition, configure, let_client_speak
 from streams.settings import LogSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    levels = {name: logging.getLogger(name).level for name in (*TALKATIVE, CLIENT)}
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
 
 
 def written(settings: LogSettings) -> io.StringIO:
