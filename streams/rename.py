@@ -29,12 +29,8 @@ from streams.models.board import artifacts_topic, changelog_of, models_topic
 from streams.models.control import Control
 from streams.models.live import Live, settled_model
 from streams.settings import Name, Settings
-from streams.topics import (
-    create_topics,
-    item_signals_changelog,
-    partition_counts,
-    user_state_changelog,
-)
+from streams.topic_plans import item_signals_changelog, user_state_changelog
+from streams.topics import create_topics, partition_counts
 
 CALL_SECONDS = 10.0
 BATCH_RECORDS = 2_000

@@ -14,7 +14,7 @@ from streams.engine.processor import Work
 from streams.interests.processor import KIND_FUSION, KIND_PROFILE, InterestsProcessor
 from streams.records import Interest
 from streams.settings import Settings
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 from tests.integration.conftest import read_all
 
 Packs = Mapping[int, Sequence[Pack]]

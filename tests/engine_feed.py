@@ -22,7 +22,7 @@ from streams.engine.faults import VARIABLE
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Place
 from streams.kafka import producer
 from streams.settings import Settings
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 from tests.counting import KIND_USER, Event, correction, fold, pack
 from tests.engine_worker import NAME
 from tests.integration.conftest import read_all

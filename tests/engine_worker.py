@@ -23,7 +23,7 @@ from streams.engine.kafka_engine import EngineSpec, group_of, kafka_runner
 from streams.engine.runner import Runner
 from streams.engine.standby import Standbys
 from streams.settings import Settings
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 from streams.watchdog import Watchdog
 from tests.counting import CountingProcessor, Event
 

@@ -29,7 +29,8 @@ from rich.table import Table
 from streams import kafka
 from streams.broker import ClusterOptions, LocalCluster
 from streams.settings import Settings
-from streams.topics import create_topics, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics
 from tests.counting import Event, pack
 from tests.engine_feed import EngineProcess, Feed, check_outputs, wait_for_end
 from tests.integration.conftest import fresh_settings

@@ -22,7 +22,7 @@ from streams.interests.signals import SignalsProcessor
 from streams.kafka import admin_client
 from streams.models.serving import ModelServing, served
 from streams.settings import Settings
-from streams.topics import item_signals_changelog, user_state_changelog
+from streams.topic_plans import item_signals_changelog, user_state_changelog
 from streams.watchdog import Watchdog
 
 INTERESTS = "interests"

@@ -12,7 +12,7 @@ import msgspec
 from streams.engine.kafka_engine import EngineSpec, group_of
 from streams.errors import EngineError, PromotionError
 from streams.settings import Settings
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 
 _log = logging.getLogger(__name__)
 

@@ -25,7 +25,8 @@ from streams.models.control import Control
 from streams.models.levelling import last_place, serving_versions, strays
 from streams.models.serving import processor_of
 from streams.settings import Settings
-from streams.topics import partition_counts, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import partition_counts
 
 _POLL_SECONDS = 0.05
 _BATCH = 500

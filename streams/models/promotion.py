@@ -38,7 +38,8 @@ from streams.models.control import Control, PointerWriter
 from streams.models.faults import reached
 from streams.reading import read, whole
 from streams.settings import Settings
-from streams.topics import make_topics, partition_counts, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import make_topics, partition_counts
 
 FRESH_MS = 15_000
 """Workers that said nothing for so long are gone."""

@@ -35,7 +35,8 @@ from streams.interests.processor import KIND_FUSION, KIND_PROFILE
 from streams.interests.signals import SignalsProcessor
 from streams.progress import progress
 from streams.settings import AppSettings, KafkaSettings, Settings, TopicSettings
-from streams.topics import create_topics, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics
 
 SAMPLES = 200
 PAST = 40

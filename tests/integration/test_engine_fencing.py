@@ -31,7 +31,8 @@ from streams.kafka import (
     producer,
 )
 from streams.settings import Settings
-from streams.topics import create_topics, partition_counts, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics, partition_counts
 from tests.counting import KIND_USER, CountingProcessor, Event, fold, pack
 from tests.encode_harness import until
 from tests.integration.conftest import fresh_settings, read_all

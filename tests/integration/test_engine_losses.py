@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from streams.kafka import KafkaException, NewTopic, TopicPartition, admin_client
 from streams.settings import Settings
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 from tests.cut_changelog import cut
 from tests.engine_feed import EngineProcess, Feed, check, check_outputs, states, stores, wait_for_end
 from tests.engine_worker import NAME

@@ -14,7 +14,8 @@ from streams.encode.instance import Instance
 from streams.engine.place import BOOKMARK_KEY, PLACE_KEY, Bookmark, Place
 from streams.partitioning import partition_of
 from streams.settings import Settings
-from streams.topics import create_topics, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics
 from tests.counting import KIND_USER
 from tests.encode_harness import event, packs_of, rows_of, running, until
 from tests.integration.conftest import fresh_settings, produce_json

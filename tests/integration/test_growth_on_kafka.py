@@ -17,7 +17,8 @@ from streams.kafka import NewPartitions, admin_client, producer
 from streams.partitioning import partition_of
 from streams.records import Interest
 from streams.settings import Settings
-from streams.topics import add_partitions, create_topics, partition_counts, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import add_partitions, create_topics, partition_counts
 from tests.encode_harness import SECONDS, event, packs_of, running, until
 from tests.integration.conftest import fresh_settings, produce_json, read_all
 

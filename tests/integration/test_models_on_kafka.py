@@ -15,7 +15,8 @@ from streams.models import artifacts
 from streams.models.board import changelog_of
 from streams.models.control import Control
 from streams.settings import Settings
-from streams.topics import create_topics, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics
 from tests.command_line import penchant
 from tests.encode_harness import served
 from tests.integration.conftest import fresh_settings, read_all

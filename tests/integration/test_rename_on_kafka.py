@@ -21,7 +21,8 @@ from streams.kafka import TopicPartition, admin_client
 from streams.records import Interest
 from streams.rename import Rename, changelogs_of
 from streams.settings import Settings
-from streams.topics import create_topics, partition_counts, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics, partition_counts
 from tests.cut_changelog import cut
 from tests.encode_harness import covered, event, rows_of, running, until
 from tests.engine_feed import changelog

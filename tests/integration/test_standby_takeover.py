@@ -3,7 +3,7 @@
 from streams.engine.placement import Rules
 from streams.kafka import producer
 from streams.settings import Settings
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 from tests.engine_feed import changelog, check_outputs, states, stores, wait_for_end
 from tests.takeover import Crew, Ear, Pulse
 

@@ -12,15 +12,8 @@ from streams.contact import _Question
 from streams.errors import TopicError
 from streams.kafka import AdminClient, NewTopic, admin_client
 from streams.settings import KafkaSettings, Settings
-from streams.topics import (
-    check_topics,
-    create_topics,
-    item_signals_changelog,
-    partition_counts,
-    topic_id,
-    topic_values,
-    user_state_changelog,
-)
+from streams.topic_plans import item_signals_changelog, user_state_changelog
+from streams.topics import check_topics, create_topics, partition_counts, topic_id, topic_values
 from tests.integration.conftest import fresh_settings
 
 WAIT_SECONDS = 30.0

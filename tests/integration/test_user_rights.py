@@ -24,7 +24,8 @@ from streams.holdings import Holdings
 from streams.interests.worker import InterestsWorker
 from streams.kafka import AdminClient, ConfigResource, ResourceType, admin_client
 from streams.settings import Settings
-from streams.topics import create_topics, plan_topics
+from streams.topic_plans import plan_topics
+from streams.topics import create_topics
 from tests.command_line import penchant
 from tests.encode_harness import SECONDS, rows_of, running, served, until
 from tests.integration.conftest import fresh_settings, produce_json, read_all

@@ -10,7 +10,8 @@ import pytest
 from streams.broker import ClusterOptions, LocalCluster
 from streams.kafka import ConfigResource, ResourceType, TopicPartition, admin_client, consumer
 from streams.settings import Settings
-from streams.topics import create_topics, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics
 from tests.integration.conftest import fresh_settings
 from tests.soak.stages import EngineStage, Stage, WorkersStage
 from tests.soak.trials import Trial

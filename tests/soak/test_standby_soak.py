@@ -11,7 +11,8 @@ from streams.broker import ClusterOptions, LocalCluster
 from streams.engine.place import PLACE_KEY
 from streams.kafka import NewTopic, TopicPartition, admin_client, consumer
 from streams.settings import Settings
-from streams.topics import create_topics, user_state_changelog
+from streams.topic_plans import user_state_changelog
+from streams.topics import create_topics
 from tests.engine_feed import changelog, check_outputs, states, stores, wait_for_end
 from tests.integration.conftest import fresh_settings, read_all
 from tests.takeover import Crew, Ear, Pulse, fill, measure, show

@@ -7,11 +7,8 @@ from msgspec.structs import replace
 
 from streams.kafka import KafkaError, KafkaException
 from streams.settings import AppSettings, DescribeSettings, InterestsSettings, Settings, TopicSettings
-from streams.topics import (
-    SilentCluster,
-    TopicDescription,
+from streams.topic_plans import (
     TopicPlan,
-    _answer,
     item_signals_changelog,
     plan_topics,
     problems_of,
@@ -19,6 +16,7 @@ from streams.topics import (
     topic_config,
     user_state_changelog,
 )
+from streams.topics import SilentCluster, TopicDescription, _answer
 
 SETTINGS = Settings(app=AppSettings(name="shop"))
 

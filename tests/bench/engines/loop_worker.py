@@ -16,7 +16,7 @@ from state.events import Pack, Row
 from state.rocks import RocksStore
 from streams import kafka
 from streams.commands.serving import collect_seldom
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 from tests.bench.engines.job import Job, Ticker, read_job
 from tests.bench.engines.small import decode_event, fold, record
 

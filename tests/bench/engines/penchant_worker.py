@@ -18,7 +18,7 @@ from streams.commands.serving import collect_seldom
 from streams.engine import kafka_engine
 from streams.engine.kafka_engine import EngineSpec, group_of
 from streams.engine.processor import Effects, Output, Processor, SourceBatch, Work
-from streams.topics import user_state_changelog
+from streams.topic_plans import user_state_changelog
 from tests.bench.engines.job import Job, Ticker, read_job
 from tests.bench.engines.small import fold, record
 
