@@ -29,6 +29,9 @@ EPSILON = 1e-8
 _MEANS, _MASSES = slice(0, HEAD_COUNT * HEAD_DIM), slice(HEAD_COUNT * HEAD_DIM, None)
 GATED = HEAD_COUNT * HEAD_DIM + HEAD_COUNT
 _LARGEST_MASS = 60.0
+FAINT = -4.0
+"""Logarithm of what a rejection weighs in the dislike bank before training. Training comes down too slowly
+from the whole weight, and who rejects some of what they choose goes on to choose the like of it."""
 
 
 class InterestShape(msgspec.Struct, frozen=True):
@@ -127,7 +130,7 @@ class InterestModel(SequenceModel):
         self.attention = Attention(shape.attention if shape.ring else 0, shape.attention_dim)
         self.review = Attention(shape.review if shape.ring else 0, shape.review_dim)
         self.review_norm = _Norm()
-        self.dislike_action = nn.Parameter(torch.zeros(len(ACTIONS)))
+        self.dislike_action = nn.Parameter(torch.full((len(ACTIONS),), FAINT))
         self.readout_latest = nn.Parameter(torch.ones(1))
         self.readout_gate = nn.Parameter(torch.randn(DIM, GATED) * DIM**-0.5 * 0.5)
         self.readout_gate_bias = nn.Parameter(torch.ones(GATED))

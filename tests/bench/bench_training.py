@@ -5,9 +5,9 @@
 
 The data is ML-100K out of the package `recbole` (install it without what it depends on), or --data FOLDER,
 in the same format. All ratings are views of their value, as papers take them; with --judged they are likes,
-views and dislikes, and what was rejected is no target. Models: interest, sasrec, gru4rec and interest/NAME,
-NAME of the ablation. `--search N` searches on the first seed's validation and keeps what it found for all
-seeds (`--seeds ""` stops there). A run that was cut off goes on.
+views and dislikes, what was rejected is no target, and how high it is ranked is told beside. Models:
+interest, sasrec, gru4rec and interest/NAME, NAME of the ablation. `--search N` searches on the first seed's
+validation and keeps what it found for all seeds (`--seeds ""` stops there). A run that was cut off goes on.
 
     python tests/bench/bench_training.py --million [--models interest]
 
@@ -28,10 +28,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from state.learning.dataset import Dataset
-from state.learning.interactions import Interactions, ItemContent, interactions_of
+from state.learning.interactions import Bool, Interactions, ItemContent, interactions_of
 from state.learning.intervals import paired_over_seeds
 from state.learning.metrics import means, per_event
-from state.learning.protocol import Targets, Task
+from state.learning.protocol import Recommender, Targets, Task
 from state.learning.ranks import RankingOptions, rank
 from state.learning.reading import ReadingOptions, read_dataset
 from state.learning.search import search
@@ -57,6 +57,8 @@ class Run(msgspec.Struct):
     epoch_seconds: float
     profile: dict[str, float]
     plan: Plan
+    rejected: float | None = None
+    """NDCG@10 of what was rejected."""
 
 
 def packaged() -> Path:
@@ -73,11 +75,12 @@ def read(options: argparse.Namespace) -> Dataset:
 
 def wanted(split: Split) -> Split:
     """Without targets that their users rejected: a model that learns not to recommend such is right."""
+    kept = (each.part(~rejected(each)) for each in (split.validation, split.test))
+    return Split(split.protocol, split.train, *kept)
 
-    def kept(targets: Targets) -> Targets:
-        return targets.part(~REJECTING[targets.source.action[targets.positions]])
 
-    return Split(split.protocol, split.train, kept(split.validation), kept(split.test))
+def rejected(targets: Targets) -> Bool:
+    return REJECTING[targets.source.action[targets.positions]]
 
 
 def content_of(dataset: Dataset, folder: Path) -> ItemContent:
@@ -130,28 +133,38 @@ def run(
     name = f"{model.replace('/', '.')}-{split.protocol}-{seed}"
     if (folder / f"{name}.json").exists():
         return
-    task = Task(split.train, split.validation, content, seed)
+    told = wanted(split)
+    task = Task(told.train, told.validation, content, seed)
     plan, device = plan_of(model, options, folder), device_of(options.device)
     begun = time.process_time()
     made = train(plan, task, lambda done: None, device, Aside(folder / "checkpoints" / name))
     spent = time.process_time() - begun
-    ranking = rank(made.recommender, split.test, RankingOptions())
-    values = per_event(ranking)
+    values = per_event(rank(made.recommender, told.test, RankingOptions()))
     course = made.outcome.course
     kept = Run(
         model, split.protocol, seed, course.epoch, course.best_epoch, course.best,
-        means(values, split.test.users), spent, float(np.mean(course.seconds)), made.outcome.profile, plan,
+        means(values, told.test.users), spent, float(np.mean(course.seconds)), made.outcome.profile, plan,
+        turned_down(made.recommender, split.test),
     )  # fmt: skip
-    np.savez(folder / f"{name}.npz", users=split.test.users, ndcg=values["ndcg@10"], hr=values["hr@10"])
+    np.savez(folder / f"{name}.npz", users=told.test.users, ndcg=values["ndcg@10"], hr=values["hr@10"])
     (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=2))
     print(f"{name}: {line(kept)}", flush=True)
 
 
+def turned_down(model: Recommender, targets: Targets) -> float | None:
+    turned = targets.part(rejected(targets))
+    if not len(turned):
+        return None
+    return means(per_event(rank(model, turned, RankingOptions())), turned.users)["ndcg@10"]
+
+
 def line(one: Run) -> str:
     found = one.metrics
+    beside = "" if one.rejected is None else f"  rejected {one.rejected:.4f}"
     return (
-        f"ndcg@10 {found['ndcg@10']:.4f}  hr@10 {found['hr@10']:.4f}  mrr {found['mrr']:.4f}  validation "
-        f"{one.validation:.4f}  epoch {one.best_epoch} of {one.epochs}, {one.epoch_seconds:.1f} s each"
+        f"ndcg@10 {found['ndcg@10']:.4f}{beside}  hr@10 {found['hr@10']:.4f}  mrr {found['mrr']:.4f}  "
+        f"validation {one.validation:.4f}  epoch {one.best_epoch} of {one.epochs}, "
+        f"{one.epoch_seconds:.1f} s each"
     )
 
 
@@ -189,6 +202,9 @@ def summary(folder: Path, against: str) -> None:
             if model != against and against in values:
                 found = paired_over_seeds(each, values[against][0], users)
                 text += f"  {found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f}, p {found.p:.3f})"
+            turned = [one.rejected for one in own if one.rejected is not None]
+            if turned:
+                text += f"  rejected {np.mean(turned):.4f} ± {np.std(turned, ddof=len(turned) > 1):.4f}"
             seconds = np.mean([one.epoch_seconds for one in own])
             print(f"{model:26} {len(own)} seeds  {text}  {seconds:.1f} s an epoch")
 
@@ -247,9 +263,9 @@ def main() -> None:
     else:
         dataset = read(options)
         content = content_of(dataset, options.into) if options.content else None
-        splits = [wanted(SPLITS[name](dataset.interactions)) for name in options.protocols.split(",")]
+        splits = [SPLITS[name](dataset.interactions) for name in options.protocols.split(",")]
         if options.search:
-            searched(models, splits[0], content, options)
+            searched(models, wanted(splits[0]), content, options)
         for seed in map(int, filter(None, options.seeds.split(","))):
             for split in splits:
                 for model in models:

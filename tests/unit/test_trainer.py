@@ -193,6 +193,19 @@ def test_what_a_user_turned_away_is_not_recommended_again() -> None:
     assert ranked[True] > ranked[False] + 5
 
 
+def test_who_rejects_some_of_what_they_choose_is_still_shown_the_like_of_it() -> None:
+    """Three in five of what each user takes of a group they dislike, once they know it."""
+    source = walks()
+    disliked = np.random.default_rng(1).random(len(source)) < 0.6
+    disliked[source.starts[1:] - 1] = False
+    told = replace(source, action=np.where(disliked, 4, 2).astype(np.uint8))
+    split = leave_one_out(told)
+    made = train(plan("interest", 2), task(split, seed=1), lambda done: None, CPU)
+    scores = made.recommender.scores(split.test.histories())
+    above = (scores > scores[np.arange(len(scores)), split.test.items][:, None]).sum(axis=1)
+    assert above.mean() < 5
+
+
 def test_every_event_with_one_before_it_is_foretold_once() -> None:
     source = walks(users=7)
     events = events_of(source)
