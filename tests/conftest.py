@@ -8,8 +8,14 @@ from hypothesis import HealthCheck, settings
 
 from streams.logs import CLIENT, HANDLER_NAME, TALKATIVE
 
-# A machine that is busy must not fail a test: neither for one slow example nor for slow drawing.
-settings.register_profile("penchant", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that is busy must not fail a test: neither for one slow example nor for slow drawing. Examples are
+# drawn alike each time; `make explore` draws others, and more of them.
+settings.register_profile(
+    "penchant", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.register_profile(
+    "exploring", deadline=None, suppress_health_check=list(HealthCheck), max_examples=1_000
+)
 settings.load_profile("penchant")
 
 _LOGGERS = [None, "encoders", "state", "streams", *TALKATIVE, CLIENT]

@@ -95,9 +95,6 @@ class _Placing:
             return True
         return self._ends[number] - self._claims[name].held.get(number, 0) <= self._rules.tolerance
 
-    def _ready_elsewhere(self, number: int) -> bool:
-        return any(self._ready(name, number) for name in self._claims if name != self._owners.get(number))
-
     def _balanced(self) -> dict[int, str]:
         goals = self._kept()
         free = [number for number in self._partitions if number not in goals]
@@ -112,18 +109,28 @@ class _Placing:
         return goals
 
     def _kept(self) -> dict[int, str]:
-        """What owners keep. Where one has too much, it gives away what others are ready for."""
+        """What owners keep. Where one has too much, it gives away what others are ready for, and of two that
+        have too much the one whose partitions they are ready for."""
         owned: dict[str, list[int]] = {name: [] for name in self._claims}
         for number in self._partitions:
             if number in self._owners:
                 owned[self._owners[number]].append(number)
+        short = [name for name, numbers in owned.items() if len(numbers) < self._least]
+        takers = {number: self._takers(number, short) for numbers in owned.values() for number in numbers}
         goals = {}
-        for name, numbers in sorted(owned.items(), key=lambda entry: -len(entry[1])):
-            for number in sorted(numbers, key=self._ready_elsewhere):
+        for name, numbers in sorted(
+            owned.items(), key=lambda entry: (-len(entry[1]), any(takers[number][0] for number in entry[1]))
+        ):
+            for number in sorted(numbers, key=takers.__getitem__):
                 if self._has_room(name):
                     goals[number] = name
                     self._give(name)
         return goals
+
+    def _takers(self, number: int, short: Sequence[str]) -> tuple[bool, bool]:
+        """Whether one of those that are short of partitions could have it at once, and whether any other."""
+        ready = [name for name in self._claims if self._ready(name, number) and name != self._owners[number]]
+        return any(name in short for name in ready), bool(ready)
 
     def _has_room(self, name: str) -> bool:
         return self._load[name] < self._least or (self._load[name] == self._least and self._extra > 0)

@@ -134,6 +134,23 @@ def test_without_standbys_only_who_waits_for_a_partition_copies_it() -> None:
     assert shares["old"].standbys == []
 
 
+def test_of_two_owners_with_too_much_the_one_gives_whose_partition_is_waited_for() -> None:
+    """Else the worker that made itself level is told to wait for another one, and then for yet another."""
+    claims = {
+        "a": Claim(),
+        "b": Claim(),
+        "c": Claim(),
+        "d": Claim(0, (3,), {0: 1_001, 1: 0, 2: 0, 3: 0, 4: 1_001}),
+        "e": Claim(0, (1, 2, 4)),
+    }
+    first = place(range(6), claims, BIG)
+    assert first["a"].awaited == [0]
+    second = place(range(6), claims_of(first, 1), BIG)
+    assert second["a"].owned == [0]
+    assert not any(share.awaited for share in second.values())
+    assert place(range(6), claims_of(second, 2), BIG) == second
+
+
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 CLAIM = st.builds(
     Claim,
@@ -172,7 +189,7 @@ def test_each_partition_has_one_owner_and_its_copies(
 @given(st.integers(1, 8), st.dictionaries(NAMES, CLAIM, min_size=1))
 def test_a_group_comes_to_rest_in_balance(count: int, claims: dict[str, Claim]) -> None:
     shares = place(range(count), claims, BIG)
-    for epoch in range(4, 7):
+    for epoch in range(4, 9):
         last, shares = shares, place(range(count), claims_of(shares, epoch), BIG)
     assert shares == last
     loads = [len(share.owned) for share in shares.values()]
