@@ -35,7 +35,7 @@ class UnknownFields:
             names = fields.keys() - self._known
             for outer in self._inside & fields.keys():
                 names.update(f"{outer}.{name}" for each in _lists.decode(fields[outer]) for name in each)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return
         self.count(names)
 

@@ -12,8 +12,11 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
-    fresh.touch()
-    mode = S_IMODE(fresh.stat().st_mode)
-    write(fresh)
-    fresh.chmod(mode)
-    fresh.replace(path)
+    try:
+        fresh.touch()
+        mode = S_IMODE(fresh.stat().st_mode)
+        write(fresh)
+        fresh.chmod(mode)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -29,12 +29,12 @@ def latest(
     while left and time.monotonic() < deadline:
         looks = [replace(each, first=max(each.first, each.end - step)) for each in left]
         seen: dict[tuple[str, bytes], RawRecord] = {}
-        for record in read(settings, looks):
+        for record in read(settings, looks, until=deadline):
             if record.key is not None and (place := (record.topic, record.key)) in wanted:
                 seen[place] = record
-            if time.monotonic() >= deadline:
-                # What was seen of this look may be followed by something later.
-                return found
+        if time.monotonic() >= deadline:
+            # What was seen of this look may be followed by something later.
+            return found
         found |= seen
         wanted -= seen.keys()
         topics = {topic for topic, _ in wanted}

@@ -1,5 +1,6 @@
 """What is published of one user: interest, slate and description as any consumer reads them."""
 
+import logging
 from typing import TypeVar
 
 import msgspec
@@ -14,6 +15,8 @@ from streams.settings import Settings
 
 TITLES_SECONDS = 10.0
 RecordT = TypeVar("RecordT")
+
+_log = logging.getLogger(__name__)
 
 
 class Published(msgspec.Struct):
@@ -52,7 +55,11 @@ def _titles(settings: Settings, slate: Recommendation) -> dict[str, str]:
     named = {item.item_id for item in slate.items}
     named |= {reason.item_id for item in slate.items for reason in item.reasons if reason.item_id}
     keys = {item_id.encode() for item_id in named}
-    found = latest(settings, whole(settings, topic, settled=False), {topic: keys}, TITLES_SECONDS)
+    try:
+        found = latest(settings, whole(settings, topic, settled=False), {topic: keys}, TITLES_SECONDS)
+    except TopicError as error:
+        _log.warning("no titles: %s", error)
+        return {}
     items = (_item(record) for record in found.values())
     return {item.item_id: item.title for item in items if item is not None and item.title}
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from streams import kafka, reach
 from streams.errors import TopicError
@@ -52,11 +53,15 @@ def homes(settings: Settings, topics: Sequence[str], key: bytes) -> list[Stretch
 
 
 def read(
-    settings: Settings, stretches: Iterable[Stretch], tell: Callable[[int], None] = lambda _: None
+    settings: Settings,
+    stretches: Iterable[Stretch],
+    tell: Callable[[int], None] = lambda _: None,
+    until: float = inf,
 ) -> Iterator[RawRecord]:
     """Every committed record of the stretches, in order within each partition.
 
-    `tell` hears how many offsets are passed. Raises TopicError when nothing comes for STALL_SECONDS.
+    `tell` hears how many offsets are passed. At the monotonic time `until` it ends, wherever it is. Raises
+    TopicError when nothing comes for STALL_SECONDS.
     """
     positions = {(s.topic, s.partition): s.first for s in stretches if s.first < s.end}
     ends = {(s.topic, s.partition): s.end for s in stretches}
@@ -67,7 +72,7 @@ def read(
     try:
         client.assign([kafka.TopicPartition(*place, first) for place, first in positions.items()])
         deadline = time.monotonic() + STALL_SECONDS
-        while positions:
+        while positions and time.monotonic() < until:
             messages = client.consume(_BATCH, _POLL_SECONDS)
             for message in messages:
                 place = (message.topic() or "", message.partition() or 0)

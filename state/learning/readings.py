@@ -92,7 +92,7 @@ class SequentialRecommender:
         readings = readings_of(self._events_of(histories.source), histories, self.model.limit)
         pieces, order = readings.pieces, np.argsort(readings.piece, kind="stable")
         sorted_pieces = readings.piece[order]
-        for chosen in pieces.longest_first(AT_ONCE):
+        for chosen in pieces.longest_first(AT_ONCE, self.model.multiple):
             batch = pieces.batch(chosen, self.model.multiple).to(self._device)
             starts = np.searchsorted(sorted_pieces, chosen)
             stops = np.searchsorted(sorted_pieces, chosen, side="right")

@@ -189,10 +189,10 @@ class Pieces:
         inside = places >= since[:, None]
         return np.where(inside, self.events.item[np.where(inside, places, 0)], np.int32(NO_ITEM))
 
-    def longest_first(self, cells: int) -> Iterator[Int64]:
-        """Which pieces go together where all are read once: of at most so many events, the fill among them,
-        or one."""
-        lengths = self.end - self.first
+    def longest_first(self, cells: int, multiple: int = 1) -> Iterator[Int64]:
+        """Which pieces go together where all are read once: of at most so many events, the fill to `multiple`
+        among them, or one."""
+        lengths = -(-(self.end - self.first) // multiple) * multiple
         order = np.argsort(-lengths, kind="stable")
         at = 0
         while at < len(order):

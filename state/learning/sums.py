@@ -76,7 +76,7 @@ class Bank:
             seen = self._bands.seen(values) @ side_by_side
         else:
             seen = self._bands.seen(values @ side_by_side)
-        return seen.view(*seen.shape[:2], len(maps), -1).transpose(1, 2)
+        return seen.view(*seen.shape[:2], len(maps), maps.shape[2]).transpose(1, 2)
 
     def _age(self, since: Tensor, until: Tensor) -> Tensor:
         """Loss of logit [n, k, ...] between times [n, ...]; zero where `since` is NEVER."""

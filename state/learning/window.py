@@ -74,8 +74,9 @@ class Attention(nn.Module):
         """Answers [n, CHUNK, DIM] to queries [n, CHUNK, DIM], summed over the heads; zero of a head where
         nothing counts."""
         pairs = (self.query @ self.key.transpose(1, 2)).transpose(0, 1).flatten(1)
-        asked = (query @ pairs).view(len(query), -1, DIM)
-        logits = (asked @ window.keys.transpose(1, 2)).view(len(query), CHUNK, self.heads, -1)
+        count, width = window.keys.shape[:2]
+        asked = (query @ pairs).view(count, CHUNK * self.heads, DIM)
+        logits = (asked @ window.keys.transpose(1, 2)).view(count, CHUNK, self.heads, width)
         by_event = window.bands.seen(embedding(window.action, self.action) + window.weight[..., None])
         logits = logits + by_event.transpose(1, 2)[:, None] + self._by_place(window)
         some = logits.detach().amax(dim=-1, keepdim=True) > _LOWEST / 2

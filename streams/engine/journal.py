@@ -34,7 +34,7 @@ class Facts:
     """Offset from which on there was a transaction that a broker had forgotten to end. It is aborted now."""
 
 
-Undone = Callable[[int], bool]
+Undone = Callable[[int], bool | None]
 """`Journal.undone` of one partition."""
 
 
@@ -63,8 +63,9 @@ class Journal(Protocol):
         """Committed records of the changelog in [start, end), oldest first."""
         ...
 
-    def undone(self, offset: int) -> bool:
-        """Whether the record before this offset of the changelog was written, and is not committed.
+    def undone(self, offset: int) -> bool | None:
+        """Whether the record before this offset of the changelog was written, and is not committed. None
+        where nothing is there, as compaction leaves it, of either.
 
         A broker may note a transaction as committed, forget to end it, and end it with the next one of the
         same producer, which was aborted.

@@ -68,13 +68,11 @@ class FactsReader:
         except FutureTimeout:
             raise SilentCluster(f"{place.topic}: the cluster does not answer") from None
 
-    def undone(self, partition: int, offset: int) -> bool:
-        """As `streams.engine.journal.Journal.undone`."""
-        there = (
-            self._is_there(partition, offset - 1, f"read_{kind}") for kind in ("committed", "uncommitted")
-        )
-        # Markers, and what compaction took away, are there for nobody.
-        return not next(there) and next(there)
+    def undone(self, partition: int, offset: int) -> bool | None:
+        """As `streams.engine.journal.Journal.undone`. A marker is there for nobody either."""
+        if self._is_there(partition, offset - 1, "read_committed"):
+            return False
+        return True if self._is_there(partition, offset - 1, "read_uncommitted") else None
 
     def _is_there(self, partition: int, offset: int, isolation: str) -> bool:
         """Whether a reader gets a record of the changelog at this offset."""

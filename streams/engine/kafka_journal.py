@@ -78,7 +78,7 @@ class KafkaJournal:
             except (kafka.KafkaException, SilentCluster) as error:
                 patience.bear(error)
 
-    def undone(self, offset: int) -> bool:
+    def undone(self, offset: int) -> bool | None:
         if self._facts is None or self._patience is None:
             raise EngineError(f"{self._label}: the journal must be fenced before it is asked")
         while True:

@@ -41,7 +41,7 @@ class KafkaTail:
         except kafka.KafkaException as error:
             raise EngineError(f"the broker does not answer: {error.args[0].str()}") from error
 
-    def undone(self, number: int, offset: int) -> bool:
+    def undone(self, number: int, offset: int) -> bool | None:
         try:
             return self._facts.undone(number, offset)
         except kafka.KafkaException as error:

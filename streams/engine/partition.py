@@ -44,7 +44,7 @@ class Partition:
     quiet: Quiet | None = None
 
     def bookmark(self, offset: int) -> bytes:
-        return Bookmark(offset, now_ms(), self.changelog_topic).encode()
+        return Bookmark(offset, now_ms(), self.changelog_topic, own=True).encode()
 
     def close(self) -> None:
         self.journal.close()

@@ -16,6 +16,8 @@ MAX_PAST = 4
 """Raw topics before the present one whose ends are kept."""
 
 _VERSION = 1
+_OWN_VERSION = 2
+"""Of bookmarks with `own`."""
 _PLACE_VERSION = 2
 _PLACE_BEFORE = struct.Struct(f"<Bqq{ID_LENGTH}s")
 _PLACE = struct.Struct(f"<Bqq{ID_LENGTH}s{ID_LENGTH}sB")
@@ -65,17 +67,24 @@ class Bookmark:
     """When the store was last known to be level with the changelog."""
     topic: bytes
     """Id of the changelog topic."""
+    own: bool = False
+    """Whether an owner was told that the record before `offset` is committed; else it was read as such."""
 
     def encode(self) -> bytes:
-        return _BOOKMARK.pack(_VERSION, self.offset, self.written_ms, self.topic)
+        version = _OWN_VERSION if self.own else _VERSION
+        return _BOOKMARK.pack(version, self.offset, self.written_ms, self.topic)
 
     @classmethod
     def decode(cls, value: bytes) -> "Bookmark":
-        return cls(*_fields(_BOOKMARK, value, "bookmark"))
+        """Raises EngineError."""
+        own = value[:1] == bytes([_OWN_VERSION])
+        return cls(*_fields(_BOOKMARK, value, "bookmark", _OWN_VERSION if own else _VERSION), own)
 
 
-def _fields(layout: struct.Struct, value: bytes, name: str) -> tuple[int, int, bytes]:
-    if len(value) != layout.size or value[0] != _VERSION:
+def _fields(
+    layout: struct.Struct, value: bytes, name: str, version: int = _VERSION
+) -> tuple[int, int, bytes]:
+    if len(value) != layout.size or value[0] != version:
         raise _unknown(name, value)
     _, first, second, topic = layout.unpack(value)
     return first, second, topic

@@ -9,7 +9,7 @@ import time
 from state.store import LASTING_SECONDS, Store
 from streams.engine.journal import Changes, Chunk, Facts, Undone
 from streams.engine.place import BOOKMARK_KEY, Bookmark
-from streams.errors import ChangelogCut
+from streams.errors import ChangelogCut, EngineError
 
 _BULK_RECORDS = 10_000
 """From so many missing records on, loading without compaction is worth its end."""
@@ -50,8 +50,8 @@ class Replica:
         bookmark = self._bookmark()
         if bookmark is not None:
             reason = _distrust(bookmark, facts, now)
-            if reason is None and bookmark.offset and undone(bookmark.offset):
-                reason = "has what a broker noted as committed, and aborted"
+            if reason is None and bookmark.offset:
+                reason = _taken_back(bookmark, facts, undone(bookmark.offset))
             if reason is not None:
                 _log.warning("%s: the local store %s: rebuilding it from the changelog", self._label, reason)
                 bookmark = None
@@ -109,6 +109,17 @@ class Replica:
         return Bookmark(self.offset, self.since_ms, self._topic).encode()
 
 
+def answered(offset: int, answer: bool | None) -> Undone:
+    """What was asked before of a store that had reached this offset. Raises EngineError for another one."""
+
+    def undone(reached: int) -> bool | None:
+        if reached != offset:
+            raise EngineError("its store has moved on meanwhile")
+        return answer
+
+    return undone
+
+
 def _distrust(bookmark: Bookmark, facts: Facts, now: int) -> str | None:
     if bookmark.topic != facts.changelog_topic:
         return "belongs to another changelog topic"
@@ -119,6 +130,16 @@ def _distrust(bookmark: Bookmark, facts: Facts, now: int) -> str | None:
     if bookmark.offset < facts.changelog_end and now - bookmark.written_ms > facts.delete_retention_ms:
         # What was deleted meanwhile may have left the changelog without a trace.
         return "is older than the changelog keeps deletions"
+    return None
+
+
+def _taken_back(bookmark: Bookmark, facts: Facts, undone: bool | None) -> str | None:
+    if undone:
+        return "has what a broker noted as committed, and aborted"
+    if undone is None and bookmark.own and not facts.changelog_start:
+        # What was read is committed. Of what an owner was told nothing is left to see if it was aborted.
+        # Where the changelog was cut, the store may be the last that has its states.
+        return "was last written by its owner, and the changelog has nothing of it any more"
     return None
 
 

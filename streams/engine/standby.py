@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from state.errors import StateError, StoreError
@@ -21,7 +20,7 @@ from streams.engine.journal import Facts, Undone
 from streams.engine.leftovers import Leftovers, is_spare
 from streams.engine.place import BOOKMARK_KEY, Bookmark
 from streams.engine.placement import Rules
-from streams.engine.replica import Replica, now_ms
+from streams.engine.replica import Replica, answered, now_ms
 from streams.engine.tail import Reading, Tail
 from streams.errors import EngineError, PenchantError
 from streams.metrics import STANDBY_LAG, STANDBY_RECORDS
@@ -284,15 +283,22 @@ class Standbys(NoStandbys):
     def _begin(self, tail: Tail, number: int) -> None:
         try:
             facts = tail.facts(number)
+            undone = self._asked(tail, number, facts)
             # The lock keeps the engine from a folder that is being cleared.
             with self._lock:
                 if number in self._wanted:
                     self._lent.pop(number, None)
-                    self._copies[number] = self._copy(number, facts, partial(tail.undone, number))
+                    self._copies[number] = self._copy(number, facts, undone)
         except (StateError, PenchantError) as error:
             # The engine may have the store still, or again.
             _log.info("%s: no standby yet: %s", self._label(number), error)
             self._again[number] = time.monotonic() + _AGAIN_SECONDS
+
+    def _asked(self, tail: Tail, number: int, facts: Facts) -> Undone:
+        """What the broker says of the store's last record, asked without the lock: others wait for that."""
+        with self._lock, closing(self._store(number, lock_seconds=0.0)) as store:
+            offset = Replica(store, self._label(number)).reached(facts)
+        return answered(offset, tail.undone(number, offset) if offset else None)
 
     def _copy(self, number: int, facts: Facts, undone: Undone) -> _Copy:
         with ExitStack() as opened:

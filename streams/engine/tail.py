@@ -14,7 +14,7 @@ class Tail(Protocol):
         """What the broker says of the partition now."""
         ...
 
-    def undone(self, number: int, offset: int) -> bool:
+    def undone(self, number: int, offset: int) -> bool | None:
         """As `Journal.undone`."""
         ...
 

@@ -226,7 +226,7 @@ def test_a_store_read_in_part_is_as_old_as_its_reading() -> None:
     assert settled.offset == 3 and settled.written_ms > old.written_ms + DAY_MS // 3
 
 
-@pytest.mark.parametrize("value", [b"", b"\x02" + bytes(32), Place(1, 2, bytes(16)).encode() + b"x"])
+@pytest.mark.parametrize("value", [b"", b"\x09" + bytes(32), Place(1, 2, bytes(16)).encode() + b"x"])
 def test_places_of_an_unknown_version_are_refused(value: bytes) -> None:
     with pytest.raises(EngineError, match="version"):
         Place.decode(value)
@@ -236,9 +236,10 @@ def test_places_of_an_unknown_version_are_refused(value: bytes) -> None:
 
 def test_places_and_bookmarks_come_back_as_they_were() -> None:
     place = Place(2**40, -1, b"0123456789abcdef")
-    bookmark = Bookmark(17, 1_700_000_000_000, b"fedcba9876543210")
     assert Place.decode(place.encode()) == place
-    assert Bookmark.decode(bookmark.encode()) == bookmark
+    for own in (False, True):
+        bookmark = Bookmark(17, 1_700_000_000_000, b"fedcba9876543210", own)
+        assert Bookmark.decode(bookmark.encode()) == bookmark
 
 
 def test_a_store_whose_place_is_unreadable_is_refused() -> None:

@@ -46,7 +46,9 @@ class MemoryTail:
             log.facts, changelog_end=log.end(number)
         )
         self.failing: dict[int, str] = {}
-        self.undone_at: set[int] = set()
+        self.undone_at: dict[int, bool | None] = {}
+        self.may_lock: Callable[[], bool] = lambda: True
+        self.asked_without_lock: bool | None = None
         self.held_back = False
         self.assigned: dict[int, int] = {}
         self.closed = 0
@@ -54,8 +56,9 @@ class MemoryTail:
     def facts(self, number: int) -> Facts:
         return self.facts_of(number)
 
-    def undone(self, number: int, offset: int) -> bool:
-        return offset in self.undone_at
+    def undone(self, number: int, offset: int) -> bool | None:
+        self.asked_without_lock = self.may_lock()
+        return self.undone_at.get(offset, False)
 
     def assign(self, offsets: Mapping[int, int]) -> None:
         self.assigned = dict(offsets)
@@ -243,17 +246,50 @@ def bookmarked(bench: Bench, bookmark: Bookmark) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("how", ["other topic", "too old", "undone"])
+@pytest.mark.parametrize("how", ["other topic", "too old", "undone", "own, and compacted away"])
 def test_a_store_that_cannot_be_trusted_is_copied_anew(bench: Bench, how: str) -> None:
     bench.fill(0, 0, 10)
     topic = b"y" * 16 if how == "other topic" else bytes(16)
     age = 25 * HOUR_MS if how == "too old" else 0
-    bench.tail.undone_at = {4} if how == "undone" else set()
-    bookmarked(bench, Bookmark(4, now_ms() - age, topic))
+    bench.tail.undone_at = {"undone": {4: True}, "own, and compacted away": {4: None}}.get(how, {})
+    bookmarked(bench, Bookmark(4, now_ms() - age, topic, own=how.startswith("own")))
     bench.standbys.follow({0}, ())
     until(lambda: bench.standbys.level(0))
     bench.standbys.stop()
     assert bench.on_disk(0) == bench.expected(0)
+
+
+@pytest.mark.parametrize(("own", "undone", "cut"), [(False, None, 0), (True, False, 0), (True, None, 4)])
+def test_a_store_goes_on_where_nothing_was_taken_back(
+    bench: Bench, own: bool, undone: bool | None, cut: int
+) -> None:
+    """What was read was committed, be it compacted away since; and of a changelog that was cut, the store may
+    be the last that has what was there."""
+    bench.fill(0, 0, 10)
+    bench.log.facts = replace(bench.log.facts, changelog_start=cut)
+    bench.tail.undone_at = {4: undone}
+    bookmarked(bench, Bookmark(4, now_ms(), bytes(16), own))
+    bench.standbys.follow({0}, ())
+    until(lambda: bench.standbys.level(0))
+    bench.standbys.stop()
+    assert b"ghost" in bench.on_disk(0)
+
+
+def test_nobody_waits_while_the_broker_is_asked(bench: Bench) -> None:
+    """Consumers ask for what is held within their session's time."""
+
+    def may_lock() -> bool:
+        asking = threading.Thread(target=bench.standbys.held, daemon=True)
+        asking.start()
+        asking.join(5)
+        return not asking.is_alive()
+
+    bench.fill(0, 0, 10)
+    bench.tail.may_lock = may_lock
+    bookmarked(bench, Bookmark(4, now_ms(), bytes(16)))
+    bench.standbys.follow({0}, ())
+    until(lambda: bench.standbys.level(0))
+    assert bench.tail.asked_without_lock
 
 
 @pytest.mark.parametrize("how", ["ahead", "cut"])

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import encoders.whole_file
+import state.whole_file
 from encoders.adapters.artifact import CONFIG, FORMAT, AdapterManifest, save_adapter
 from encoders.adapters.settings import AdapterPlan
 from encoders.alignment_artifact import save_alignment
@@ -72,3 +74,17 @@ def test_the_umask_says_who_may_read(
         modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "made").iterdir()}
         assert modes
         assert set(modes.values()) == {oct(for_the_group)}, modes
+
+
+@pytest.mark.parametrize("write_whole", [encoders.whole_file.write_whole, state.whole_file.write_whole])
+def test_where_writing_fails_the_former_file_stays_alone(
+    write_whole: Callable[[Path, Callable[[Path], None]], None], tmp_path: Path
+) -> None:
+    def fill_the_disk(path: Path) -> None:
+        path.write_text("half")
+        raise OSError("no space left on device")
+
+    (tmp_path / "made").write_text("former")
+    with pytest.raises(OSError, match="no space"):
+        write_whole(tmp_path / "made", fill_the_disk)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("made", "former")]

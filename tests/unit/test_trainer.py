@@ -22,7 +22,7 @@ from state.learning.optimiser import OptimiserSettings
 from state.learning.protocol import Task
 from state.learning.ranks import RankingOptions, rank
 from state.learning.sasrec import SasShape
-from state.learning.sequences import NO_ITEM, events_of, training_pieces
+from state.learning.sequences import NO_ITEM, Pieces, events_of, training_pieces
 from state.learning.sequential import ABLATION, KINDS, Plan, build, train
 from state.learning.splits import Split, leave_one_out
 from state.learning.trainer import Aside, Schedule
@@ -217,6 +217,16 @@ def test_every_event_with_one_before_it_is_foretold_once() -> None:
             told += batch.wanted[batch.wanted >= 0].tolist()
         wanted = [item for user in range(7) for item in source.item[user * EVENTS + 1 : (user + 1) * EVENTS]]
         assert sorted(told) == sorted(wanted)
+
+
+@pytest.mark.parametrize("events", [1, 2, 5, 13])
+def test_what_is_read_together_is_no_more_than_was_asked_for_the_fill_among_it(events: int) -> None:
+    source = walks(users=40)
+    first = np.repeat(source.starts[:-1], 10)
+    pieces = Pieces(events_of(source), first, first + events, np.ones(len(source), np.bool_), first)
+    together = [pieces.batch(chosen, 16).item.numel() for chosen in pieces.longest_first(256, 16)]
+    assert sum(together) >= 400 * events
+    assert max(together) <= 256
 
 
 def test_the_sampled_softmax_is_unbiased_where_all_are_drawn() -> None:

@@ -145,6 +145,15 @@ def test_actions_that_attention_leaves_out() -> None:
     assert_serves(made, one_user(events))
 
 
+def test_where_nothing_is_asked_nothing_is_told() -> None:
+    source, made = many_events(20, 3), MODELS["content-alone"]
+    pieces = Pieces(events_of(source), np.array([0]), np.array([20]), np.zeros(21, np.bool_), np.array([0]))
+    nothing = torch.zeros(0, dtype=torch.int64)
+    with torch.inference_mode():
+        told = made(pieces.batch(np.array([0]), made.multiple), torch.arange(3), (nothing, nothing))
+    assert told.queries.shape == told.user.shape == (0, 64)
+
+
 def test_a_new_item_is_told_by_its_categories() -> None:
     """Of the last five items, which training never saw, the last two are of no category that it did."""
     catalogue = serving_vectors(artifact_of(MODELS["categories"], item_ids()), SORTED)

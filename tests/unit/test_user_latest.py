@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from math import inf
 
 import msgspec
 import pytest
@@ -57,6 +58,7 @@ class FakeLog:
     def __init__(self) -> None:
         self.records: dict[tuple[str, int], list[RawRecord]] = {}
         self.passed: dict[str, int] = {}
+        self.until = inf
 
     def write(self, topic: str, key: str, value: object, partition: int | None = None) -> None:
         number = partition_of(key.encode(), PARTITIONS) if partition is None else partition
@@ -76,7 +78,8 @@ class FakeLog:
     def whole(self, _: Settings, topic: str, settled: bool) -> list[Stretch]:
         return [self._stretch(topic, number) for number in range(PARTITIONS)]
 
-    def read(self, _: Settings, stretches: Iterable[Stretch]) -> Iterator[RawRecord]:
+    def read(self, _: Settings, stretches: Iterable[Stretch], until: float = inf) -> Iterator[RawRecord]:
+        self.until = until
         for each in stretches:
             for record in self.records.get((each.topic, each.partition), [])[each.first : each.end]:
                 self.passed[each.topic] = self.passed.get(each.topic, 0) + 1
@@ -203,3 +206,24 @@ def test_looking_has_an_end(log: FakeLog) -> None:
     log.write("items", "a", b"1")
     log.fill("items", "a", 10 * FIRST)
     assert latest(SETTINGS, log.homes(SETTINGS, ["items"], b"a"), {"items": {b"a"}}, seconds=0.0) == {}
+
+
+def test_reading_ends_with_the_time_that_is_given(log: FakeLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.latest.time.monotonic", lambda: 100.0)
+    log.write("items", "a", b"1")
+    latest(SETTINGS, log.homes(SETTINGS, ["items"], b"a"), {"items": {b"a"}}, seconds=5)
+    assert log.until == 105.0
+
+
+def test_what_was_found_is_shown_where_titles_cannot_be_had(
+    log: FakeLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(*_: object, **__: object) -> list[Stretch]:
+        raise TopicError("items: missing")
+
+    publish(log)
+    monkeypatch.setattr(published, "whole", missing)
+    result = shown("ann", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["recommendation"]["items"][0]["item_id"] == "song-4"
+    assert "no titles: items: missing" in caplog.text
