@@ -118,8 +118,8 @@ def read_inter(path: Path, options: ReadingOptions) -> Dataset:
     unknown.count(table.place, len(gathering))
     described = path.with_suffix(".item")
     facts = _read_items(Table(described)) if described.exists() else {}
-    told = f"{path.name}: {unknown.told()}" if unknown.told() else ""
-    return dataset_of(path.stem, gathering.finished(), facts, told)
+    told = unknown.told()
+    return dataset_of(path.stem, gathering.finished(), facts, f"{path.name}: {told}" if told else "")
 
 
 def _read_events(table: Table, gathering: Gathering) -> None:

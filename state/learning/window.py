@@ -11,8 +11,8 @@ from state.artifact import TIME_BUCKETS
 from state.events import ACTIONS
 from state.layout import DIM, RING
 from state.learning.bands import CHUNK, Bands
+from state.learning.sums import NOTHING
 
-_LOWEST = torch.finfo(torch.float32).min
 BACK = -(-(RING - 1) // CHUNK)
 """Chunks before its own that an event must see to see its ring."""
 
@@ -79,7 +79,7 @@ class Attention(nn.Module):
         logits = (asked @ window.keys.transpose(1, 2)).view(count, CHUNK, self.heads, width)
         by_event = window.bands.seen(embedding(window.action, self.action) + window.weight[..., None])
         logits = logits + by_event.transpose(1, 2)[:, None] + self._by_place(window)
-        some = logits.detach().amax(dim=-1, keepdim=True) > _LOWEST / 2
+        some = logits.detach().amax(dim=-1, keepdim=True) > NOTHING / 2
         means = torch.softmax(logits, dim=-1).flatten(1, 2) @ window.keys
         means = means.view(*some.shape[:3], DIM) * some
         return means.flatten(2) @ self.value.flatten(0, 1)
@@ -88,6 +88,6 @@ class Attention(nn.Module):
         """Biases by rank and by age [n, CHUNK, heads, w], and what hides all that is not in the ring. The
         slope of `gather` costs less than that of an embedding with few rows."""
         table = (self.rank[:, :, None] + self.time[:, None]).flatten(1)
-        table = torch.cat([table, table.new_full((self.heads, 1), _LOWEST)], dim=1)
+        table = torch.cat([table, table.new_full((self.heads, 1), NOTHING)], dim=1)
         found = table.gather(1, window.place.flatten().expand(self.heads, -1))
         return found.reshape(self.heads, *window.place.shape).movedim(0, 2)

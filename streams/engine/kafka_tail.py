@@ -1,7 +1,8 @@
 """The changelog on Kafka as standbys read it: one `read_committed` consumer for all copies of a worker."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from streams import kafka
 from streams.engine.journal import Facts
@@ -26,6 +27,15 @@ _TAIL: kafka.Config = {
 }
 
 
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Raises EngineError where the broker does not answer."""
+    try:
+        yield
+    except kafka.KafkaException as error:
+        raise EngineError(f"the broker does not answer: {error.args[0].str()}") from error
+
+
 class KafkaTail:
     """See `streams.engine.tail.Tail`. For one thread."""
 
@@ -36,16 +46,12 @@ class KafkaTail:
         self._assigned: set[int] = set()
 
     def facts(self, number: int) -> Facts:
-        try:
+        with _answered():
             return self._facts.read(self._reader, number)
-        except kafka.KafkaException as error:
-            raise EngineError(f"the broker does not answer: {error.args[0].str()}") from error
 
     def undone(self, number: int, offset: int) -> bool | None:
-        try:
+        with _answered():
             return self._facts.undone(number, offset)
-        except kafka.KafkaException as error:
-            raise EngineError(f"the broker does not answer: {error.args[0].str()}") from error
 
     def assign(self, offsets: Mapping[int, int]) -> None:
         gone, fresh = self._assigned - offsets.keys(), offsets.keys() - self._assigned
